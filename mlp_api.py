@@ -1,0 +1,42 @@
+"""The multilayer perceptron of mlp_scratch.py from PyTorch's own layers (section 5 of the article)."""
+
+import torch
+from torch import nn
+
+import common
+
+
+def init_weights(module: nn.Module) -> None:
+    """Draw a Linear layer's weight from a normal distribution (mean 0, standard deviation 0.01) and zero its bias."""
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, mean=0, std=0.01)
+        nn.init.zeros_(module.bias)
+
+
+def main(argv: list[str] | None = None) -> list[common.Epoch]:
+    """Train and predict as the command line says; return what each epoch reached."""
+    args = common.parse_args(__doc__, argv)
+    torch.manual_seed(args.seed)
+
+    print("Loading Fashion-MNIST", flush=True)
+    train_iter, test_iter = common.load_data_fashion_mnist(args.batch_size, args.data_dir)
+
+    print(f"Building the model: 784 -> {args.num_hiddens} -> 10", flush=True)
+    net = nn.Sequential(
+        nn.Flatten(),  # [batch, 784]
+        nn.Linear(784, args.num_hiddens),
+        nn.ReLU(),
+        nn.Linear(args.num_hiddens, 10),
+    )
+    net.apply(init_weights)
+    loss = nn.CrossEntropyLoss()
+    trainer = torch.optim.SGD(net.parameters(), lr=args.lr)
+
+    print(f"Training for {args.epochs} epochs", flush=True)
+    history = common.train(net, train_iter, test_iter, loss, args.epochs, trainer)
+    common.predict(net, test_iter)
+    return history
+
+
+if __name__ == "__main__":
+    main()

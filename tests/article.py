@@ -1,0 +1,79 @@
+"""The article's own way, without common.py: the independent side that tests and benchmark compare with.
+
+Every image goes through ToTensor one at a time, the loaders are stock ones, and each script has a loop of its own.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from torchvision.datasets import FashionMNIST
+from torchvision.transforms import ToTensor
+
+Loader = DataLoader[tuple[Tensor, Tensor]]
+
+
+def loaders(batch_size: int, root: str | Path) -> tuple[Loader, Loader]:
+    """Return the article's train_iter and test_iter."""
+    train_set, test_set = (FashionMNIST(root, train=train, transform=ToTensor()) for train in (True, False))
+    return DataLoader(train_set, batch_size, shuffle=True), DataLoader(test_set, batch_size)
+
+
+def scratch_net(num_hiddens: int) -> tuple[Callable[[Tensor], Tensor], list[nn.Parameter]]:
+    """Return the hand-written network and its parameters."""
+    W1 = nn.Parameter(torch.randn(784, num_hiddens) * 0.01)
+    b1 = nn.Parameter(torch.zeros(num_hiddens))
+    W2 = nn.Parameter(torch.randn(num_hiddens, 10) * 0.01)
+    b2 = nn.Parameter(torch.zeros(10))
+
+    def net(X: Tensor) -> Tensor:
+        H = X.reshape(-1, 784) @ W1 + b1
+        return torch.max(H, torch.zeros_like(H)) @ W2 + b2
+
+    return net, [W1, b1, W2, b2]
+
+
+def api_net(num_hiddens: int) -> tuple[nn.Module, list[nn.Parameter]]:
+    """Return the network of PyTorch's layers and its parameters."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(784, num_hiddens), nn.ReLU(), nn.Linear(num_hiddens, 10))
+    for layer in net:
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+    return net, list(net.parameters())
+
+
+def epoch_lines(script: str, root: Path, epochs: int, batch_size: int, num_hiddens: int, lr: float, seed: int) -> str:
+    """Return what the article prints, one line an epoch."""
+    torch.manual_seed(seed)
+    train_iter, test_iter = loaders(batch_size, root)
+    net, params = (scratch_net if script == "mlp_scratch" else api_net)(num_hiddens)
+    each_loss = nn.CrossEntropyLoss(reduction="none")
+    mean_loss = nn.CrossEntropyLoss()
+    trainer = torch.optim.SGD(params, lr=lr)
+    lines = ""
+    for epoch in range(epochs):
+        loss_sum, train_correct, test_correct, n = 0.0, 0, 0, 0
+        for X, y in train_iter:
+            y_hat = net(X)
+            trainer.zero_grad()
+            if script == "mlp_scratch":
+                losses = each_loss(y_hat, y)
+                losses.mean().backward()
+                loss_sum += float(losses.sum().detach())
+            else:
+                loss = mean_loss(y_hat, y)
+                loss.backward()
+                loss_sum += float(loss.detach()) * len(y)
+            trainer.step()
+            train_correct += int((y_hat.argmax(1) == y).sum())
+            n += len(y)
+        with torch.no_grad():
+            for X, y in test_iter:
+                test_correct += int((net(X).argmax(1) == y).sum())
+        test_acc = test_correct / len(test_iter.dataset)  # type: ignore[arg-type]
+        lines += f"epoch {epoch + 1:02d} : train_loss={loss_sum / n:.4f}, train_acc={train_correct / n:.4f}, "
+        lines += f"test_acc={test_acc:.4f}\n"
+    return lines
