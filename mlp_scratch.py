@@ -24,7 +24,7 @@ def init_params(num_hiddens: int) -> tuple[nn.Parameter, ...]:
 
 def relu(X: Tensor) -> Tensor:
     """Return the element-wise maximum of X and zero, in the shape of X."""
-    return X.clamp(min=0)
+    return torch.maximum(X, torch.zeros_like(X))
 
 
 def net(X: Tensor, W1: Tensor, b1: Tensor, W2: Tensor, b2: Tensor) -> Tensor:
