@@ -6,6 +6,16 @@ from torch import nn
 import common
 
 
+def make_net(num_hiddens: int) -> nn.Sequential:
+    """Return the network, from images [batch, 1, 28, 28] to logits [batch, 10]; each layer draws its own weights."""
+    return nn.Sequential(
+        nn.Flatten(),  # [batch, 784]
+        nn.Linear(784, num_hiddens),  # W1 and b1
+        nn.ReLU(),
+        nn.Linear(num_hiddens, 10),  # W2 and b2; no softmax: the loss holds it
+    )
+
+
 def init_weights(module: nn.Module) -> None:
     """Draw a Linear layer's weight from a normal distribution (mean 0, standard deviation 0.01) and zero its bias."""
     if isinstance(module, nn.Linear):
@@ -22,12 +32,7 @@ def main(argv: list[str] | None = None) -> list[common.Epoch]:
     train_iter, test_iter = common.load_data_fashion_mnist(args.batch_size, args.data_dir)
 
     print(f"Building the model: 784 -> {args.num_hiddens} -> 10", flush=True)
-    net = nn.Sequential(
-        nn.Flatten(),  # [batch, 784]
-        nn.Linear(784, args.num_hiddens),
-        nn.ReLU(),
-        nn.Linear(args.num_hiddens, 10),
-    )
+    net = make_net(args.num_hiddens)
     net.apply(init_weights)
     loss = nn.CrossEntropyLoss()
     trainer = torch.optim.SGD(net.parameters(), lr=args.lr)

@@ -12,9 +12,12 @@ from typing import NamedTuple
 import pytest
 
 import common
+import mlp_api
+import mlp_scratch
 
 ROOT = Path(common.__file__).parent
-SCRIPTS = ("mlp_scratch", "mlp_api")
+MAINS = {"mlp_scratch": mlp_scratch.main, "mlp_api": mlp_api.main}
+SCRIPTS = tuple(MAINS)
 
 
 class Run(NamedTuple):

@@ -6,13 +6,9 @@ from pathlib import Path
 
 import pytest
 from article import epoch_lines
-from conftest import EPOCH, ROOT, SCRIPTS, Runs, article_table
+from conftest import EPOCH, MAINS, ROOT, SCRIPTS, Runs, article_table
 
 import common
-import mlp_api
-import mlp_scratch
-
-MAINS = {"mlp_scratch": mlp_scratch.main, "mlp_api": mlp_api.main}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
