@@ -40,8 +40,10 @@ def main(argv: list[str] | None = None) -> list[common.Epoch]:
     print(f"Training for {args.epochs} epochs", flush=True)
     history = common.train(net, train_iter, test_iter, loss, args.epochs, trainer)
     common.predict(net, test_iter)
+    if args.figure:
+        common.save_figure(args.figure, history, net, test_iter, net.get_parameter("1.weight").T)
     return history
 
 
 if __name__ == "__main__":
-    main()
+    common.run(main)

@@ -51,8 +51,10 @@ def main(argv: list[str] | None = None) -> list[common.Epoch]:
     print(f"Training for {args.epochs} epochs", flush=True)
     history = common.train(model, train_iter, test_iter, loss, args.epochs, trainer)
     common.predict(model, test_iter)
+    if args.figure:
+        common.save_figure(args.figure, history, model, test_iter, W1)
     return history
 
 
 if __name__ == "__main__":
-    main()
+    common.run(main)

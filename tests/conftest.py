@@ -1,11 +1,12 @@
 """Both scripts run once as a person runs them, a small copy of the data set, and the closing table."""
 
 import csv
+import os
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,10 +47,19 @@ def article_table() -> dict[str, list[common.Epoch]]:
     return tables
 
 
-def run_script(script: str, *args: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run a script of this project in a child process, from the folder cwd."""
-    command = [sys.executable, str(ROOT / f"{script}.py"), *args]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300)
+Process = subprocess.CompletedProcess[str]
+
+
+def run_script(script: str, *args: str, cwd: Path, root: Path = ROOT, env: Mapping[str, str] = {}) -> Process:
+    """Run a script of the checkout `root` in a child process, from the folder cwd, with `env` set in addition."""
+    command = [sys.executable, str(root / f"{script}.py"), *args]
+    return subprocess.run(command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=300)
+
+
+def run_together(calls: Iterable[Callable[[], Process]]) -> list[Process]:
+    """Run several children, two at a time: most of a short run is the import of torch, on one core."""
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(lambda call: call(), calls))
 
 
 @pytest.fixture(scope="session")
@@ -79,12 +89,6 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         content = path.read_bytes()
         (raw / path.name).write_bytes(content[:4] + n.to_bytes(4, "big") + content[8 : header + n * size])
     return root
-
-
-@pytest.fixture
-def data_copy(small_data: Path, tmp_path: Path) -> Path:
-    """A copy of small_data to break."""
-    return Path(shutil.copytree(small_data, tmp_path / "data"))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

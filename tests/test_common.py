@@ -1,10 +1,16 @@
 """Each function of common.py, against a plain recomputation."""
 
+import gzip
+import hashlib
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torchvision.datasets import FashionMNIST
 
 import common
 
@@ -110,3 +116,24 @@ def test_the_loaders_hand_out_whole_batches_and_keep_the_smaller_last_one() -> N
 def test_a_batch_larger_than_the_data_set_is_the_whole_data_set(small_data: Path) -> None:
     sizes = [[len(y) for _, y in data_iter] for data_iter in common.load_data_fashion_mnist(10**9, small_data)]
     assert sizes == [[2000], [500]]
+
+
+def test_missing_files_are_downloaded_as_ever(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served = tmp_path / "server"
+    served.mkdir()
+    resources = []
+    for path in sorted((small_data / "FashionMNIST" / "raw").iterdir()):
+        archive = gzip.compress(path.read_bytes(), mtime=0)
+        (served / f"{path.name}.gz").write_bytes(archive)
+        resources.append((f"{path.name}.gz", hashlib.md5(archive).hexdigest()))
+    handler = partial(SimpleHTTPRequestHandler, directory=str(served))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        monkeypatch.setattr(FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+        monkeypatch.setattr(FashionMNIST, "resources", resources)
+        _, test_iter = common.load_data_fashion_mnist(500, tmp_path)
+        server.shutdown()
+    _, expected = common.load_data_fashion_mnist(500, small_data)
+    assert all(torch.equal(*pair) for pair in zip(next(iter(test_iter)), next(iter(expected)), strict=True))

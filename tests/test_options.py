@@ -1,9 +1,10 @@
 """The command line: defaults, good values and bad ones."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import SCRIPTS, run_script
+from conftest import SCRIPTS, run_script, run_together
 
 import common
 
@@ -16,18 +17,20 @@ def test_without_options_the_article_s_hyperparameters_hold() -> None:
         "lr": 0.1,
         "seed": 0,
         "data_dir": str(common.DATA_DIR),
+        "figure": None,
     }
 
 
 def test_good_values_are_taken() -> None:
     numbers = ["--epochs=1", "--batch-size=60001", "--num-hiddens=1", "--lr=1e-3", f"--seed={2**64 - 1}"]
-    assert vars(common.parse_args("", [*numbers, "--data-dir", "x"])) == {
+    assert vars(common.parse_args("", [*numbers, "--data-dir", "x", "--figure", "x.svg"])) == {
         "epochs": 1,
         "batch_size": 60001,
         "num_hiddens": 1,
         "lr": 0.001,
         "seed": 2**64 - 1,
         "data_dir": "x",
+        "figure": Path("x.svg"),
     }
 
 
@@ -39,6 +42,7 @@ BAD = {
     "--lr": [*BAD_NUMBERS, "0", "-0.1", "1e39", "1e400"],
     "--seed": [*BAD_NUMBERS, "1.5", "1e3", str(2**64)],
     "--data-dir": [""],
+    "--figure": ["", "x", "x.jpeg", ".png", "png"],
 }
 
 
@@ -63,29 +67,30 @@ def test_an_unknown_option_or_a_missing_value_is_refused(argv: list[str], capsys
     assert argv[0] in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_help_shows_every_option_and_its_default(script: str, tmp_path: Path) -> None:
-    process = run_script(script, "--help", cwd=tmp_path)
-    assert process.returncode == 0
-    assert process.stdout.isascii()
-    text = " ".join(process.stdout.split())
-    for option, default in [
-        ("--epochs N", "10"),
-        ("--batch-size N", "256"),
-        ("--num-hiddens N", "256"),
-        ("--lr RATE", "0.1"),
-        ("--seed N", "0"),
-        ("--data-dir DIR", "data, beside the scripts"),
-    ]:
-        assert option in text
-        assert f"(default: {default})" in text
+def test_help_shows_every_option_and_its_default(tmp_path: Path) -> None:
+    processes = run_together(partial(run_script, script, "--help", cwd=tmp_path) for script in SCRIPTS)
+    for process in processes:
+        assert process.returncode == 0
+        assert process.stdout.isascii()
+        text = " ".join(process.stdout.split())
+        for option, default in [
+            ("--epochs N", "10"),
+            ("--batch-size N", "256"),
+            ("--num-hiddens N", "256"),
+            ("--lr RATE", "0.1"),
+            ("--seed N", "0"),
+            ("--data-dir DIR", "data, beside the scripts"),
+            ("--figure PATH", "none"),
+        ]:
+            assert option in text
+            assert f"(default: {default})" in text
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_refuses_a_bad_option_with_status_2(script: str, tmp_path: Path) -> None:
-    process = run_script(script, "--epochs", "0", cwd=tmp_path)
-    assert process.returncode == 2
-    assert process.stdout == ""
-    assert process.stderr == (
-        f"{script}.py: error: argument --epochs: '0' is not a whole number from 1 to 1000000000\n"
-    )
+def test_a_script_refuses_a_bad_option_with_status_2(tmp_path: Path) -> None:
+    processes = run_together(partial(run_script, script, "--epochs", "0", cwd=tmp_path) for script in SCRIPTS)
+    for process, script in zip(processes, SCRIPTS, strict=True):
+        assert process.returncode == 2
+        assert process.stdout == ""
+        assert process.stderr == (
+            f"{script}.py: error: argument --epochs: '0' is not a whole number from 1 to 1000000000\n"
+        )
