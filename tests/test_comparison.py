@@ -1,7 +1,6 @@
 """Both scripts, run as a person runs them, against the article and against each other."""
 
-import subprocess
-import sys
+import runpy
 from pathlib import Path
 
 import pytest
@@ -73,10 +72,10 @@ def test_for_any_options_the_epoch_lines_are_those_of_the_article_s_own_way(
     assert f"test_acc={history[-1].test_acc:.4f}" in printed[-1]
 
 
-def test_importing_a_script_runs_nothing() -> None:
-    command = [sys.executable, "-c", "import mlp_scratch, mlp_api"]
-    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert process.stdout == process.stderr == ""
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_importing_a_script_runs_nothing(script: str, capsys: pytest.CaptureFixture[str]) -> None:
+    runpy.run_path(str(ROOT / f"{script}.py"), run_name=script)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_the_data_folder_is_found_from_the_script_s_own_place() -> None:
