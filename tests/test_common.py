@@ -60,7 +60,7 @@ def test_evaluate_accuracy_puts_a_module_into_eval_mode(batches: list[tuple[Tens
 def test_train_epoch_returns_loss_and_accuracy_over_all_samples(
     batches: list[tuple[Tensor, Tensor]], reduction: str
 ) -> None:
-    net = nn.Linear(3, 4)
+    net = nn.Linear(3, 4).eval()
     trainer = torch.optim.SGD(net.parameters(), lr=0.0)  # nothing moves, so a recomputation is possible
     X, y = (torch.cat(parts) for parts in zip(*batches, strict=True))
     train_loss, train_acc = common.train_epoch(net, batches, nn.CrossEntropyLoss(reduction=reduction), trainer)
