@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import os
 import socket
 import sys
 from collections.abc import Callable, Iterable
@@ -340,6 +339,8 @@ def run(main: Callable[[], object]) -> NoReturn:
     except KeyboardInterrupt:
         print(f"{Path(sys.argv[0]).name}: interrupted", file=sys.stderr)
         sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
     except RuntimeError as error:
         if "DefaultCPUAllocator" not in str(error):
             raise
@@ -347,9 +348,6 @@ def run(main: Callable[[], object]) -> NoReturn:
     except OSError as error:
         if error.filename is not None:
             message = f"cannot use {error.filename} ({error.strerror}): mend its permissions, or name another one"
-        else:  # print failed; nothing may be left over for Python to print at its exit
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if isinstance(error, BrokenPipeError):
-                sys.exit(141)
+        else:
             message = f"cannot print ({error.strerror}): send the output elsewhere"
     sys.exit(f"{Path(sys.argv[0]).name}: error: {message}")
