@@ -260,7 +260,9 @@ def save_figure(path: Path, history: list[Epoch], net: Net, test_iter: Batches, 
     try:
         figure.savefig(path, dpi=120)
     except OSError as error:
-        raise UserError(f"cannot save the picture to {path} ({error.strerror}): name another --figure") from error
+        raise UserError(
+            f"cannot save the picture to {path} ({error.strerror or error}): name another --figure"
+        ) from error
 
 
 class Options(argparse.Namespace):

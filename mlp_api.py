@@ -44,7 +44,8 @@ def main(argv: list[str] | None = None) -> list[common.Epoch]:
     history = common.train(net, train_iter, test_iter, loss, args.epochs, trainer)
     common.predict(net, test_iter)
     if args.figure:
-        common.save_figure(args.figure, history, net, test_iter, net.get_parameter("1.weight").T)
+        W1 = net.get_parameter("1.weight").T  # nn.Linear holds W1 transposed
+        common.save_figure(args.figure, history, net, test_iter, W1)
     return history
 
 
