@@ -1,113 +1,54 @@
-"""What both scripts share: data, metrics, loops, predictions, picture, command line and clear errors."""
+"""What both scripts share, in the order of the lesson: data, metrics, training, prediction."""
 
-import argparse
+import importlib.util
 import math
+import os
 import socket
 import sys
+from argparse import SUPPRESS, ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
 from collections.abc import Callable, Iterable
-from http.client import HTTPException
+from io import TextIOWrapper
 from pathlib import Path
-from typing import NamedTuple, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+import torchvision
 from torch import Tensor, nn
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler, Sampler, SequentialSampler, TensorDataset
-from torchvision.datasets import FashionMNIST
-from torchvision.utils import make_grid
+from torch.optim import Optimizer
+from torch.utils.data import BatchSampler, DataLoader, RandomSampler
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 DATA_DIR = Path(__file__).resolve().parent / "data"
-DOWNLOAD_TIMEOUT = 20.0  # seconds that a server may stay silent
-REMEDY = "put back the file that data/README.md describes"
 CLASS_NAMES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
 
 Batches = Iterable[tuple[Tensor, Tensor]]
+Loader = DataLoader[tuple[Tensor, Tensor]]
 Net = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
-T = TypeVar("T")
+History = list["Epoch"]
+Result = tuple[Net, list[nn.Parameter], History]
 
 
-class UserError(Exception):
-    """Something that the user can mend; its text says what is wrong and what to do."""
-
-
-class BatchDataset(TensorDataset):
-    """Tensors in memory, indexed by a whole batch at a time."""
-
-    def __getitem__(self, indices: list[int]) -> tuple[Tensor, ...]:
-        """Return the rows `indices` (0 .. n - 1) of every tensor, as copies."""
-        # index_select copies whole rows; tensor[indices] gives the same values several times slower.
-        index = torch.tensor(indices, dtype=torch.int64)
-        return tuple(tensor.index_select(0, index) for tensor in self.tensors)
-
-
-def _count_items(path: Path, item_shape: tuple[int, ...]) -> int:
-    """Return how many items of bytes an IDX file holds; UserError unless it is whole and says so in its header."""
-    header_size = 8 + 4 * len(item_shape)
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        header = file.read(header_size)
-    n = int.from_bytes(header[4:8], "big")
-    numbers = (0x801 + len(item_shape), n, *item_shape)  # unsigned bytes in that many dimensions, then their sizes
-    whole = header == b"".join(number.to_bytes(4, "big") for number in numbers)
-    if n == 0 or not whole or size != header_size + n * math.prod(item_shape):
-        what = "28 x 28 images" if item_shape else "labels"
-        raise UserError(f"{path} is damaged, its {size} bytes are no whole IDX file of {what}: {REMEDY}")
-    return n
-
-
-def _check_data(root: str | Path) -> None:
-    """Download the data set into root if a file is missing; UserError if it then is not there, whole and consistent."""
-    if not Path(root).is_dir():
-        raise UserError(f"--data-dir {root} is not a folder: name the one that holds FashionMNIST/raw")
-    raw = Path(root, "FashionMNIST", "raw")
-    pairs = [(raw / f"{name}-images-idx3-ubyte", raw / f"{name}-labels-idx1-ubyte") for name in ("train", "t10k")]
-    missing = [path for pair in pairs for path in pair if not path.is_file()]
-    if missing:
-        timeout = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(DOWNLOAD_TIMEOUT)
-        try:
-            FashionMNIST(root, download=True)
-        except (OSError, RuntimeError, HTTPException) as error:
-            reason = " ".join(str(error).split())
-            text = f"{missing[0]} is missing and cannot be downloaded: put it there from a fresh clone's data folder"
-            raise UserError(f"{text} ({reason})") from error
-        finally:
-            socket.setdefaulttimeout(timeout)
-    for images, labels in pairs:
-        if (n := _count_items(labels, ())) != (expected := _count_items(images, (28, 28))):
-            raise UserError(f"{labels} has {n} labels for {expected} images: {REMEDY}")
-
-
-def load_data_fashion_mnist(
-    batch_size: int, root: str | Path = DATA_DIR
-) -> tuple[DataLoader[tuple[Tensor, ...]], DataLoader[tuple[Tensor, ...]]]:
-    """Load Fashion-MNIST once and return (train_iter, test_iter); only train_iter shuffles.
+def load_data_fashion_mnist(batch_size: int, root: str | Path = DATA_DIR) -> tuple[Loader, Loader]:
+    """Load Fashion-MNIST and return (train_iter, test_iter); only train_iter shuffles, anew in every epoch.
 
     Each yields X: [batch, 1, 28, 28] float32 in 0..1 and y: [batch] int64 in 0..9; the last batch may be smaller.
-    root: torchvision's root; files that are missing there are downloaded into it. UserError if that fails or a file is
-    damaged. Batches and random draws are those of ToTensor with DataLoader(shuffle=True).
-    Source: "Loading Batched and Non-Batched Data" in the documentation of torch.utils.data.
+    Batches and random draws are those of DataLoader(batch_size=batch_size, shuffle=True) with ToTensor.
+    root: torchvision's root; missing files are downloaded into it. UserError if that fails or a file is damaged.
     """
-    _check_data(root)
-    loaders = []
-    for train in (True, False):
-        source = FashionMNIST(root, train=train)
-        if source.targets.max() >= len(CLASS_NAMES):
-            labels = Path(source.raw_folder, f"{'train' if train else 't10k'}-labels-idx1-ubyte")
-            raise UserError(f"{labels} has a label above 9: {REMEDY}")
-        dataset = BatchDataset(source.data.unsqueeze(1).float().div_(255), source.targets)
-        sampler: Sampler[int] = RandomSampler(dataset) if train else SequentialSampler(dataset)
-        batches = BatchSampler(sampler, min(batch_size, len(dataset)), drop_last=False)
-        loaders.append(DataLoader(dataset, batch_size=None, sampler=batches))
-    train_iter, test_iter = loaders
-    return train_iter, test_iter
+    train_set, test_set = FashionMNIST(root, train=True), FashionMNIST(root, train=False)
+    train_rows = BatchSampler(RandomSampler(train_set), batch_size, drop_last=False)
+    test_rows = BatchSampler(range(len(test_set)), batch_size, drop_last=False)
+    # A batch is a list of row numbers, taken from its set at once; so the loader has none to put together (None).
+    return DataLoader(train_set, None, sampler=train_rows), DataLoader(test_set, None, sampler=test_rows)
 
 
 class Accumulator:
     """Sums of n quantities."""
 
     def __init__(self, n: int) -> None:
-        """Start n sums at 0.0."""
         self.data = [0.0] * n
 
     def add(self, *args: float) -> None:
@@ -115,15 +56,13 @@ class Accumulator:
         self.data = [a + float(b) for a, b in zip(self.data, args, strict=True)]
 
     def __getitem__(self, index: int) -> float:
-        """Return the sum at `index`."""
         return self.data[index]
 
 
 def accuracy(y_hat: Tensor, y: Tensor) -> float:
     """Return the number of correct predictions.
 
-    y_hat: logits [batch, classes], of which the largest counts (the first of equals), or class indices [batch].
-    y: class indices [batch].
+    y: class indices [batch]. y_hat: the same, or logits [batch, classes], whose largest (the first of equals) counts.
     """
     if y_hat.ndim > 1:
         y_hat = y_hat.argmax(dim=1)
@@ -141,7 +80,7 @@ def evaluate_accuracy(net: Net, data_iter: Batches) -> float:
     return metric[0] / metric[1]
 
 
-def train_epoch(net: Net, train_iter: Batches, loss: Loss, trainer: torch.optim.Optimizer) -> tuple[float, float]:
+def train_epoch(net: Net, train_iter: Batches, loss: Loss, trainer: Optimizer) -> tuple[float, float]:
     """Train on every batch once and return (mean loss, accuracy in 0..1) over all samples, taken while training.
 
     net: anything from X to logits [batch, classes]; an nn.Module is put into train mode.
@@ -161,195 +100,171 @@ def train_epoch(net: Net, train_iter: Batches, loss: Loss, trainer: torch.optim.
 
 
 class Epoch(NamedTuple):
-    """What one epoch reached: the mean loss in nats, both accuracies in 0..1."""
+    """What one epoch reached: the mean loss over the training samples, and both accuracies in 0..1."""
 
     train_loss: float
     train_acc: float
     test_acc: float
 
 
-def train(
-    net: Net,
-    train_iter: Batches,
-    test_iter: Batches,
-    loss: Loss,
-    num_epochs: int,
-    trainer: torch.optim.Optimizer,
-) -> list[Epoch]:
-    """Train for num_epochs, print one line an epoch, and return the history.
-
-    Arguments as in train_epoch; UserError after an epoch whose train loss is not finite.
-    """
+def train(net: Net, train_iter: Batches, test_iter: Batches, loss: Loss, trainer: Optimizer, epochs: int) -> History:
+    """Run train_epoch `epochs` times, print a line each, and return the history; UserError if a loss is not finite."""
     history = []
-    for number in range(1, num_epochs + 1):
-        epoch = Epoch(*train_epoch(net, train_iter, loss, trainer), evaluate_accuracy(net, test_iter))
-        history.append(epoch)
-        metrics = ", ".join(f"{name}={value:.4f}" for name, value in epoch._asdict().items())
-        print(f"epoch {number:02d} : {metrics}", flush=True)
-        if not math.isfinite(epoch.train_loss):
-            raise UserError(f"the training diverged, the loss of epoch {number} is not finite: try a smaller --lr")
+    for epoch in range(1, epochs + 1):
+        train_loss, train_acc = train_epoch(net, train_iter, loss, trainer)
+        test_acc = evaluate_accuracy(net, test_iter)
+        print(f"epoch {epoch:02d}: train_loss={train_loss:.4f}, train_acc={train_acc:.4f}, test_acc={test_acc:.4f}")
+        if not math.isfinite(train_loss):
+            raise UserError("the training diverged, its loss is no longer finite: try a smaller --lr")
+        history.append(Epoch(train_loss, train_acc, test_acc))
     return history
 
 
 def predict(net: Net, test_iter: Batches, n: int = 6) -> list[tuple[str, str]]:
-    """Print the true and the predicted name of the first n test images, and return these pairs of names."""
-    pairs: list[tuple[str, str]] = []
+    """Print and return (true, predicted) names of the first n images in the first test batch, a module in eval mode."""
+    if isinstance(net, nn.Module):
+        net.eval()
+    X, y = next(iter(test_iter))
     with torch.no_grad():
-        for X, y in test_iter:
-            pairs += [(CLASS_NAMES[i], CLASS_NAMES[j]) for i, j in zip(y, net(X).argmax(dim=1), strict=True)]
-            if len(pairs) >= n:
-                break
-    del pairs[n:]
-    width = max(map(len, CLASS_NAMES))
+        y_hat = net(X).argmax(dim=1)
+    names = [(CLASS_NAMES[i], CLASS_NAMES[j]) for i, j in zip(y[:n], y_hat[:n], strict=True)]
     print("\nPredictions:")
-    for number, (true, predicted) in enumerate(pairs, start=1):
-        print(f"{number}. true: {true:<{width}}  predicted: {predicted}")
-    return pairs
+    for number, (true, predicted) in enumerate(names, start=1):
+        print(f"{number}. true: {true:<10} predicted: {predicted}")
+    return names
 
 
-def save_figure(path: Path, history: list[Epoch], net: Net, test_iter: Batches, W1: Tensor) -> None:
-    """Save one picture, PNG, SVG or PDF by path's ending: the history, test images, and what hidden units have learned.
+# ---- Nothing about networks comes below this line: only the picture, the options and the errors. ---------------------
 
-    net: as trained, from X to logits. W1: [784, num_hiddens]; its columns are drawn as 28 x 28 images.
-    UserError if the file cannot be written.
+
+def save_figure(path: str | Path, history: History, net: Net, test_iter: Batches, W1: Tensor) -> "Figure":
+    """Save and return one picture: the history as curves, test images with their predictions, columns of W1 as images.
+
+    path: ends in .png, .svg or .pdf; OSError if it cannot be written. W1: [784, num_hiddens].
     """
     from matplotlib.figure import Figure  # an optional dependency; a Figure of its own needs no display
 
-    blue, orange = "#0072B2", "#D55E00"  # from the Okabe-Ito palette: told apart whatever the eyes
     figure = Figure(figsize=(10, 11), layout="constrained")
-    curves, first, mistakes, units = figure.subfigures(4, 1, squeeze=False, height_ratios=[3, 2, 2, 3.5]).flat
-
+    left, right, first, mistakes, units = figure.subplot_mosaic("ab;cc;dd;ee", height_ratios=[3, 2, 2, 5]).values()
     epochs = range(1, len(history) + 1)
-    loss_axes, accuracy_axes = curves.subplots(1, 2)
-    loss_axes.plot(epochs, [epoch.train_loss for epoch in history], "o-", color=blue, label="train")
-    loss_axes.set_ylabel("mean loss (nats)")
-    accuracy_axes.plot(epochs, [epoch.train_acc for epoch in history], "o-", color=blue, label="train")
-    accuracy_axes.plot(epochs, [epoch.test_acc for epoch in history], "s--", color=orange, label="test")
-    accuracy_axes.set_ylabel("accuracy")
-    for axes in (loss_axes, accuracy_axes):
+    left.plot(epochs, [epoch.train_loss for epoch in history], "o-", label="train_loss")
+    right.plot(epochs, [epoch.train_acc for epoch in history], "o-", label="train_acc")
+    right.plot(epochs, [epoch.test_acc for epoch in history], "s--", label="test_acc")
+    for axes in (left, right):
         axes.set_xlabel("epoch")
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
         axes.grid(alpha=0.3)
         axes.legend()
 
     with torch.no_grad():
         batches = [(X, y, net(X).argmax(dim=1)) for X, y in test_iter]
     X, y, y_hat = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    first.suptitle("The first six test images: true name above, predicted name below", weight="bold")
-    mistakes.suptitle("The first six mistakes", weight="bold")
-    for row, indices in ((first, range(len(y))), (mistakes, (y != y_hat).nonzero().flatten().tolist())):
-        all_axes = row.subplots(1, 6)
-        for axes in all_axes:
-            axes.set(xticks=[], yticks=[], frame_on=False)
-        for axes, i in zip(all_axes, indices, strict=False):
-            axes.imshow(X[i, 0].numpy(), cmap="gray_r", vmin=0, vmax=1)
-            axes.set_title(CLASS_NAMES[y[i]])
-            mark, color = ("", "black") if y[i] == y_hat[i] else ("wrong: ", orange)
-            axes.set_xlabel(mark + CLASS_NAMES[y_hat[i]], fontsize="large", color=color)
+    wrong_first = (y == y_hat).int().argsort(stable=True)
+    for axes, title, order in ((first, "test images", torch.arange(len(y))), (mistakes, "mistakes", wrong_first)):
+        rows = order[:6].tolist()
+        axes.set_title(f"\nThe first six {title}, with the true name above the predicted one", weight="bold")
+        axes.imshow(torchvision.utils.make_grid(X[rows], nrow=6, pad_value=1)[0].numpy(), cmap="gray", vmin=0, vmax=1)
+        axes.set_axis_off()
+        for column, row in enumerate(rows):
+            names = f"{CLASS_NAMES[y[row]]}\n{CLASS_NAMES[y_hat[row]]}"
+            color = "black" if y[row] == y_hat[row] else "tab:red"
+            axes.text(16 + 30 * column, 33, names, color=color, fontsize="large", ha="center", va="top")
 
     largest = W1.detach().norm(dim=0).topk(min(48, W1.shape[1])).indices
     columns = W1.detach()[:, largest].T.reshape(-1, 1, 28, 28)
-    units.suptitle(f"What hidden units look for: the {len(columns)} largest columns of W1 as images", weight="bold")
-    axes = units.subplots()
     limit = columns.abs().quantile(0.998).item()  # the few pixels beyond it would make all others pale
-    grid = make_grid(columns, nrow=12, padding=2, pad_value=math.nan)[0]  # three equal channels, of which one is enough
-    axes.set_axis_off()
-    image = axes.imshow(grid.numpy(), cmap="RdBu", vmin=-limit, vmax=limit)
-    units.colorbar(image, label="weight", extend="both")
-
-    try:
-        figure.savefig(path, dpi=120)
-    except OSError as error:
-        raise UserError(
-            f"cannot save the picture to {path} ({error.strerror or error}): name another --figure"
-        ) from error
+    grid = torchvision.utils.make_grid(columns, nrow=12, pad_value=math.nan)[0].numpy()  # of three equal channels, one
+    units.set_title(f"\nWhat hidden units look for: the {len(columns)} largest columns of W1 as images", weight="bold")
+    units.set_axis_off()
+    image = units.imshow(grid, cmap="RdBu", vmin=-limit, vmax=limit)
+    figure.colorbar(image, label="weight", extend="both", location="bottom", shrink=0.5, aspect=40)
+    figure.savefig(path, dpi=120)
+    return figure
 
 
-class Options(argparse.Namespace):
-    """The command line, as parse_args returns it."""
+def parse_args(description: str | None, argv: list[str] | None, **defaults: float) -> Namespace:
+    """Return the options in argv (None: of the command line); a bad one exits with status 2 and no more than a line."""
+    parser = ArgumentParser(description=description, usage=SUPPRESS, formatter_class=ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--epochs", type=int, help="passes over the training set")
+    parser.add_argument("--batch-size", type=int, help="images a step")
+    parser.add_argument("--num-hiddens", type=int, help="hidden units")
+    parser.add_argument("--lr", type=float, help="learning rate")
+    parser.add_argument("--seed", type=int, default=0, help="start of the random draws")
+    parser.add_argument("--data-dir", default=str(DATA_DIR), help="folder that holds FashionMNIST/raw")
+    parser.add_argument("--figure", type=Path, help="save a picture: .png, .svg or .pdf")
+    parser.set_defaults(**defaults)
+    args = parser.parse_args(argv)
+    for name, low, high in (
+        ("epochs", 1, 10**9),
+        ("batch_size", 1, 60_000),
+        ("num_hiddens", 1, 10**12),
+        ("lr", 1e-9, 1e9),
+        ("seed", 0, 2**64 - 1),
+    ):
+        if not low <= (value := getattr(args, name)) <= high:
+            parser.error(f"argument --{name.replace('_', '-')}: {value} is not in the range {low} to {high}")
+    if not os.path.isdir(args.data_dir):
+        parser.error(f"argument --data-dir: '{args.data_dir}' is no folder: name the one that holds FashionMNIST/raw")
+    if args.figure is not None:
+        if importlib.util.find_spec("matplotlib") is None:
+            parser.error("argument --figure: this needs matplotlib: pip install matplotlib")
+        writable = os.access(args.figure if args.figure.exists() else args.figure.parent, os.W_OK)
+        if not writable or args.figure.is_dir() or args.figure.suffix.lower() not in (".png", ".svg", ".pdf"):
+            parser.error(f"argument --figure: cannot write '{args.figure}': name a writable .png, .svg or .pdf file")
+    return args
 
-    epochs: int
-    batch_size: int
-    num_hiddens: int
-    lr: float
-    seed: int
-    data_dir: str
-    figure: Path | None
+
+class UserError(Exception):
+    """Something that the user can mend; its text says what is wrong and what to do."""
 
 
-def _checked(convert: Callable[[str], T], accept: Callable[[T], bool], expected: str) -> Callable[[str], T]:
-    """Make an argparse type that refuses what `convert` or `accept` refuses, and says what was `expected`."""
+class FashionMNIST(torchvision.datasets.FashionMNIST):
+    """torchvision's data set, its bytes in memory; a list of row numbers takes a whole batch, [batch, 1, 28, 28]."""
 
-    def parse(text: str) -> T:
+    def __init__(self, root: str | Path, train: bool) -> None:
+        """Read one of the sets, downloaded into root if a file is missing; UserError unless it is whole then."""
         try:
-            value = convert(text)
-            accepted = accept(value)
-        except ValueError:
-            accepted = False
-        if not accepted:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {expected}")
-        return value
+            super().__init__(root, train, transform=torchvision.transforms.ToTensor(), download=True)
+            X, y = self.data, self.targets
+            if X.shape != (len(y), 28, 28) or not 0 <= y.min() <= y.max() <= 9:
+                raise ValueError(f"images {list(X.shape)}, labels {list(y.shape)} from {y.min()} to {y.max()}")
+        except MemoryError:
+            raise
+        except Exception as error:  # torchvision checks little: damaged bytes raise whatever they lead to
+            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+            what = f"{Path(root, 'FashionMNIST')}: no whole {'training' if train else 'test'} set"
+            raise UserError(f"{what} ({reason}): put the files there that data/README.md lists, no others") from error
 
-    return parse
+    def __getitem__(self, index: int | list[int]) -> tuple[Tensor, Tensor | int]:
+        if isinstance(index, list):
+            rows = torch.tensor(index)
+            return self.data.index_select(0, rows).unsqueeze(1) / 255, self.targets.index_select(0, rows)
+        return super().__getitem__(index)
 
 
-def parse_args(description: str | None, argv: list[str] | None = None) -> Options:
-    """Return the options in argv, by default those of the command line.
+def run(main: Callable[[], Result]) -> Result:
+    """Return what main returns; after what a user can mend, exit with status 1 and one line.
 
-    A bad one exits with status 2; UserError if --figure could not work.
+    Ctrl-C exits with 130, a closed pipe with 141, as a shell expects it. Anything else keeps its traceback.
     """
-    count = _checked(int, lambda n: 1 <= n <= 10**9, "a whole number from 1 to 1000000000")
-    seed = _checked(int, lambda n: 0 <= n < 2**64, "a whole number from 0 to 2**64 - 1")
-    largest = torch.finfo(torch.float32).max
-    rate = _checked(float, lambda x: 0 < x <= largest, f"a number above 0 and at most {largest:.4g}")
-    folder = _checked(str, bool, "the name of a folder")
-    endings = {".png", ".svg", ".pdf"}
-    picture = _checked(Path, lambda path: path.suffix.lower() in endings, "a name ending in .png, .svg or .pdf")
-    # Without its usage lines, a refusal is the one line that matters.
-    parser = argparse.ArgumentParser(description=description, usage=argparse.SUPPRESS)
-    add = parser.add_argument
-    add("--epochs", type=count, default=10, metavar="N", help="passes over the training set (default: %(default)s)")
-    add("--batch-size", type=count, default=256, metavar="N", help="images a step (default: %(default)s)")
-    add("--num-hiddens", type=count, default=256, metavar="N", help="hidden units (default: %(default)s)")
-    add("--lr", type=rate, default=0.1, metavar="RATE", help="learning rate (default: %(default)s)")
-    add("--seed", type=seed, default=0, metavar="N", help="start of the random draws (default: %(default)s)")
-    place = "folder of the data set (default: data, beside the scripts)"
-    add("--data-dir", type=folder, default=str(DATA_DIR), metavar="DIR", help=place)
-    add("--figure", type=picture, metavar="PATH", help="save a picture: .png, .svg or .pdf (default: none)")
-    options = parser.parse_args(argv, namespace=Options())
-    if options.figure is not None:
-        if options.figure.is_dir() or not options.figure.parent.is_dir():
-            raise UserError(f"--figure {options.figure} cannot be saved: name a file in a folder that exists")
-        try:
-            import matplotlib.figure  # noqa: F401  # now, and not only after the training
-        except ImportError as error:
-            raise UserError("--figure needs matplotlib: install it with pip install -e '.[plot]'") from error
-    return options
-
-
-def run(main: Callable[[], object]) -> NoReturn:
-    """Run main and exit: with one line and status 1 after what the user can mend, with a traceback after anything else.
-
-    Ctrl-C exits with status 130, a pipe that was closed with 141, as a shell expects it.
-    """
+    name = Path(sys.argv[0]).name
+    socket.setdefaulttimeout(20)  # seconds that the server of a download may stay silent
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # through a pipe, too, a line comes when it is printed
     try:
-        main()
-        print(end="", flush=True)
-        sys.exit()
+        return main()
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        sys.exit(130)
     except UserError as error:
         message = str(error)
-    except KeyboardInterrupt:
-        print(f"{Path(sys.argv[0]).name}: interrupted", file=sys.stderr)
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.exit(141)
-    except RuntimeError as error:
-        if "DefaultCPUAllocator" not in str(error):
+    except OSError as error:  # of a print or the picture: reading has its UserError
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it would fail again when Python ends
+        if isinstance(error, BrokenPipeError):
+            sys.exit(141)
+        message = f"cannot write the output ({error}): send it elsewhere"
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and "DefaultCPUAllocator" not in str(error):
             raise
-        message = "there is not enough memory: try a smaller --num-hiddens or --batch-size"
-    except OSError as error:
-        if error.filename is not None:
-            message = f"cannot use {error.filename} ({error.strerror}): mend its permissions, or name another one"
-        else:
-            message = f"cannot print ({error.strerror}): send the output elsewhere"
-    sys.exit(f"{Path(sys.argv[0]).name}: error: {message}")
+        message = "there is not enough memory: close other programs, or try a smaller --num-hiddens or --batch-size"
+    sys.exit(f"{name}: error: {message}")

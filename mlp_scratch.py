@@ -1,19 +1,22 @@
 """A multilayer perceptron on Fashion-MNIST with every parameter written by hand (section 4 of the article).
 
-Without options it ends at test_acc=0.8501 (torch 2.14.1 and 2.4.0 on a CPU).
+Without options it ends at train_loss 0.384 and test_acc 0.85.
 """
-
-from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 import common
 
-num_inputs, num_outputs = 784, 10  # 28 x 28 pixels, 10 classes
+batch_size = 256
+num_inputs = 784  # 28 x 28 pixels
+num_outputs = 10  # classes
+num_hiddens = 256
+num_epochs = 10
+lr = 0.1
 
 
-def init_params(num_hiddens: int) -> tuple[nn.Parameter, ...]:
+def init_params(num_hiddens: int) -> list[nn.Parameter]:
     """Return W1: [784, num_hiddens], b1: [num_hiddens], W2: [num_hiddens, 10], b2: [10], all float32.
 
     The weights are normal with standard deviation 0.01, the biases zero.
@@ -22,7 +25,7 @@ def init_params(num_hiddens: int) -> tuple[nn.Parameter, ...]:
     b1 = nn.Parameter(torch.zeros(num_hiddens))
     W2 = nn.Parameter(torch.randn(num_hiddens, num_outputs) * 0.01)
     b2 = nn.Parameter(torch.zeros(num_outputs))
-    return W1, b1, W2, b2
+    return [W1, b1, W2, b2]
 
 
 def relu(X: Tensor) -> Tensor:
@@ -37,27 +40,30 @@ def net(X: Tensor, W1: Tensor, b1: Tensor, W2: Tensor, b2: Tensor) -> Tensor:
     return H @ W2 + b2  # no softmax: the loss holds it
 
 
-def main(argv: list[str] | None = None) -> list[common.Epoch]:
-    """Train and predict as the command line says; return what each epoch reached."""
-    args = common.parse_args(__doc__, argv)
+def main(argv: list[str] | None = None) -> common.Result:
+    """Train and predict; return the network, its parameters W1, b1, W2, b2, and what each epoch reached."""
+    args = common.parse_args(__doc__, argv, epochs=num_epochs, batch_size=batch_size, num_hiddens=num_hiddens, lr=lr)
     torch.manual_seed(args.seed)
 
-    print("Loading Fashion-MNIST", flush=True)
+    print("Loading Fashion-MNIST")
     train_iter, test_iter = common.load_data_fashion_mnist(args.batch_size, args.data_dir)
 
-    print(f"Building the model: {num_inputs} -> {args.num_hiddens} -> {num_outputs}", flush=True)
-    W1, b1, W2, b2 = init_params(args.num_hiddens)
-    model = partial(net, W1=W1, b1=b1, W2=W2, b2=b2)
-    loss = nn.CrossEntropyLoss(reduction="none")
-    trainer = torch.optim.SGD([W1, b1, W2, b2], lr=args.lr)
+    print("Initialising the MLP's parameters")
+    params = init_params(args.num_hiddens)
 
-    print(f"Training for {args.epochs} epochs", flush=True)
-    history = common.train(model, train_iter, test_iter, loss, args.epochs, trainer)
+    def model(X: Tensor) -> Tensor:
+        return net(X, *params)
+
+    loss = nn.CrossEntropyLoss(reduction="none")
+    trainer = torch.optim.SGD(params, lr=args.lr)
+
+    print("Training")
+    history = common.train(model, train_iter, test_iter, loss, trainer, args.epochs)
     common.predict(model, test_iter)
     if args.figure:
-        common.save_figure(args.figure, history, model, test_iter, W1)
-    return history
+        common.save_figure(args.figure, history, model, test_iter, W1=params[0])
+    return model, params, history
 
 
 if __name__ == "__main__":
-    common.run(main)
+    model, params, history = common.run(main)

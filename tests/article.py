@@ -45,17 +45,19 @@ def api_net(num_hiddens: int) -> tuple[nn.Module, list[nn.Parameter]]:
     return net, list(net.parameters())
 
 
-def epoch_lines(script: str, root: Path, epochs: int, batch_size: int, num_hiddens: int, lr: float, seed: int) -> str:
-    """Return what the article prints, one line an epoch."""
+def history(
+    script: str, root: Path, epochs: int, batch_size: int, num_hiddens: int, lr: float, seed: int
+) -> list[tuple[float, float, float]]:
+    """Return what the article prints of each epoch: train_loss, train_acc and test_acc."""
     torch.manual_seed(seed)
     train_iter, test_iter = loaders(batch_size, root)
     net, params = (scratch_net if script == "mlp_scratch" else api_net)(num_hiddens)
     each_loss = nn.CrossEntropyLoss(reduction="none")
     mean_loss = nn.CrossEntropyLoss()
     trainer = torch.optim.SGD(params, lr=lr)
-    lines = ""
-    for epoch in range(epochs):
-        loss_sum, train_correct, test_correct, n = 0.0, 0, 0, 0
+    rows = []
+    for _ in range(epochs):
+        loss_sum, train_correct, test_correct, n, n_test = 0.0, 0, 0, 0, 0
         for X, y in train_iter:
             y_hat = net(X)
             trainer.zero_grad()
@@ -73,7 +75,6 @@ def epoch_lines(script: str, root: Path, epochs: int, batch_size: int, num_hidde
         with torch.no_grad():
             for X, y in test_iter:
                 test_correct += int((net(X).argmax(1) == y).sum())
-        test_acc = test_correct / len(test_iter.dataset)  # type: ignore[arg-type]
-        lines += f"epoch {epoch + 1:02d} : train_loss={loss_sum / n:.4f}, train_acc={train_correct / n:.4f}, "
-        lines += f"test_acc={test_acc:.4f}\n"
-    return lines
+                n_test += len(y)
+        rows.append((loss_sum / n, train_correct / n, test_correct / n_test))
+    return rows

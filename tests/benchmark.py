@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import article
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import common
 import mlp_api
@@ -25,12 +25,12 @@ import mlp_scratch
 
 Epoch = Callable[[], tuple[float, float]]
 
+STATUS = Path("/proc/self/status")  # where Linux keeps a process's peak memory
 PEAK = """
 import sys
 sys.path[:0] = {path!r}
 import article, common, mlp_api, mlp_scratch
 {code}
-# Linux keeps the peak of this very program here; ru_maxrss would start with the parent's.
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """
 
@@ -44,9 +44,12 @@ def seconds(work: Callable[[], object]) -> float:
 
 def scratch_epoch(train_iter: common.Batches, test_iter: common.Batches, num_hiddens: int = 256) -> Epoch:
     """Return what trains and tests mlp_scratch's network for one epoch: (train seconds, test seconds)."""
-    W1, b1, W2, b2 = mlp_scratch.init_params(num_hiddens)
-    net = partial(mlp_scratch.net, W1=W1, b1=b1, W2=W2, b2=b2)
-    return timed_epoch(net, nn.CrossEntropyLoss(reduction="none"), [W1, b1, W2, b2], train_iter, test_iter)
+    params = mlp_scratch.init_params(num_hiddens)
+
+    def net(X: Tensor) -> Tensor:
+        return mlp_scratch.net(X, *params)
+
+    return timed_epoch(net, nn.CrossEntropyLoss(reduction="none"), params, train_iter, test_iter)
 
 
 def api_epoch(train_iter: common.Batches, test_iter: common.Batches) -> Epoch:
@@ -148,16 +151,17 @@ def main() -> None:
         print(f"| bare matrix products | {median_row(fast['products'])} | ", end="")
         print(f"the script takes {median_ratio(fast['own'], fast['products']):.2f} times as long |")
 
-    peaks = {
-        "the article's way": "article.epoch_lines('mlp_scratch', common.DATA_DIR, 1, 256, 256, 0.1, 0)",
-        "mlp_scratch": "mlp_scratch.main(['--epochs', '1'])",
-        "mlp_api": "mlp_api.main(['--epochs', '1'])",
-        "imports alone": "",
-    }
-    megabytes = {name: peak_megabytes(code) for name, code in peaks.items()}
-    print("\n| peak memory | MB | ratio |\n| --- | --- | --- |")
-    for name, peak in megabytes.items():
-        print(f"| {name} | {peak:.0f} | {peak / megabytes[next(iter(peaks))]:.2f} |")
+    if STATUS.exists():
+        peaks = {
+            "the article's way": "article.history('mlp_scratch', common.DATA_DIR, 1, 256, 256, 0.1, 0)",
+            "mlp_scratch": "mlp_scratch.main(['--epochs', '1'])",
+            "mlp_api": "mlp_api.main(['--epochs', '1'])",
+            "imports alone": "",
+        }
+        megabytes = {name: peak_megabytes(code) for name, code in peaks.items()}
+        print("\n| peak memory | MB | ratio |\n| --- | --- | --- |")
+        for name, peak in megabytes.items():
+            print(f"| {name} | {peak:.0f} | {peak / megabytes[next(iter(peaks))]:.2f} |")
 
     by_units = {str(n): scratch_epoch(*ours, num_hiddens=n) for n in (64, 128, 256, 512, 1024)}
     by_batch = {str(n): scratch_epoch(*common.load_data_fashion_mnist(n)) for n in (16, 64, 256, 1024)}

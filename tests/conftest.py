@@ -3,20 +3,24 @@
 import csv
 import os
 import re
-import subprocess
-import sys
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+# One thread for this process and its children, unless the environment says otherwise. It must be said before torch is
+# imported.
+THREADS = os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["PYTHON_COLORS"] = "0"  # Python 3.14 would colour the help that a test reads
+
+import children
 import pytest
 
 import common
 import mlp_api
 import mlp_scratch
 
-ROOT = Path(common.__file__).parent
 MAINS = {"mlp_scratch": mlp_scratch.main, "mlp_api": mlp_api.main}
 SCRIPTS = tuple(MAINS)
 
@@ -25,56 +29,67 @@ class Run(NamedTuple):
     """What a script printed, whole and taken apart."""
 
     output: str
-    epochs: list[common.Epoch]
+    history: common.History
     predictions: list[tuple[str, str]]
 
 
 Runs = dict[str, Run]
 RUNS = pytest.StashKey[Runs]()
+Processes = dict[str, "Future[children.Ended]"]
 
-EPOCH = re.compile(
-    r"^epoch (\d\d) : train_loss=(\d\.\d{4}), train_acc=(\d\.\d{4}), test_acc=(\d\.\d{4})$", re.MULTILINE
-)
-PREDICTION = re.compile(r"^\d\. true: (.{10})  predicted: (.+)$", re.MULTILINE)
+EPOCH = re.compile(r"^epoch (\d\d): train_loss=(\d\.\d{4}), train_acc=(\d\.\d{4}), test_acc=(\d\.\d{4})$", re.MULTILINE)
+PREDICTION = re.compile(r"^\d\. true: (.{10}) predicted: (.+)$", re.MULTILINE)
 
 
-def article_table() -> dict[str, list[common.Epoch]]:
+def article_table() -> dict[str, common.History]:
     """The two tables that the article prints."""
-    tables: dict[str, list[common.Epoch]] = {script: [] for script in SCRIPTS}
+    tables: dict[str, common.History] = {script: [] for script in SCRIPTS}
     with (Path(__file__).parent / "article.csv").open(newline="") as file:
         for row in csv.DictReader(file):
             tables[row["script"]].append(common.Epoch(*(float(row[name]) for name in common.Epoch._fields)))
     return tables
 
 
-Process = subprocess.CompletedProcess[str]
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A read-only copy of what a run needs."""
+    return children.make_checkout(tmp_path_factory.mktemp("checkout"))
 
 
-def run_script(script: str, *args: str, cwd: Path, root: Path = ROOT, env: Mapping[str, str] = {}) -> Process:
-    """Run a script of the checkout `root` in a child process, from the folder cwd, with `env` set in addition."""
-    command = [sys.executable, str(root / f"{script}.py"), *args]
-    return subprocess.run(command, cwd=cwd, env={**os.environ, **env}, capture_output=True, text=True, timeout=300)
-
-
-def run_together(calls: Iterable[Callable[[], Process]]) -> list[Process]:
-    """Run several children, two at a time: most of a short run is the import of torch, on one core."""
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(lambda call: call(), calls))
+@pytest.fixture(scope="session", autouse=True)
+def processes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """The processes that the selected tests are going to look at, started before the first test."""
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    calls: dict[str, Callable[[], children.Ended]] = {}
+    if "runs" in wanted:
+        checkout, folder = request.getfixturevalue("checkout"), tmp_path_factory.mktemp("links")
+        calls |= {script: partial(children.full_run, script, checkout, folder) for script in SCRIPTS}
+    if "ended" in wanted:
+        calls |= {"closed pipe": children.closed_pipe, "ctrl-c": children.ctrl_c, "full disk": children.full_disk}
+        calls["locked folder"] = partial(children.locked_folder, tmp_path_factory.mktemp("children"))
+    # The threads of two trainings would wait for each other in busy loops; with one thread each, two go side by side.
+    with ThreadPoolExecutor(2 if THREADS == "1" else 1) as pool:
+        yield {name: pool.submit(call) for name, call in calls.items()}
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Runs:
-    """Both scripts, run without options."""
+def runs(processes: Processes, pytestconfig: pytest.Config) -> Runs:
+    """What both scripts printed without options, both at the same time."""
     result = {}
     for script in SCRIPTS:
-        process = run_script(script, cwd=tmp_path_factory.mktemp(script))
-        assert process.returncode == 0, process.stderr
-        assert process.stderr == ""
-        epochs = [common.Epoch(*map(float, row[1:])) for row in EPOCH.findall(process.stdout)]
-        predictions = [(true.rstrip(), predicted) for true, predicted in PREDICTION.findall(process.stdout)]
-        result[script] = Run(process.stdout, epochs, predictions)
+        out, err, status = processes[script].result()
+        assert (err, status) == ("", 0)
+        history = [common.Epoch(*map(float, row[1:])) for row in EPOCH.findall(out)]
+        predictions = [(true.rstrip(), predicted) for true, predicted in PREDICTION.findall(out)]
+        result[script] = Run(out, history, predictions)
     pytestconfig.stash[RUNS] = result
     return result
+
+
+@pytest.fixture
+def ended(processes: Processes) -> Callable[[str], children.Ended]:
+    """The end of the process of that name."""
+    return lambda name: processes[name].result()
 
 
 @pytest.fixture(scope="session")
@@ -105,6 +120,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         cells = [
             f"  {expected:.4f}/{actual:.4f}"
             for script in SCRIPTS
-            for expected, actual in zip(article[script][number], runs[script].epochs[number], strict=True)
+            for expected, actual in zip(article[script][number], runs[script].history[number], strict=True)
         ]
         write(f"{number + 1:5} " + "".join(cells))
