@@ -4,7 +4,7 @@ import csv
 import os
 import re
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -67,9 +67,12 @@ def processes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     if "ended" in wanted:
         calls |= {"closed pipe": children.closed_pipe, "ctrl-c": children.ctrl_c, "full disk": children.full_disk}
         calls["locked folder"] = partial(children.locked_folder, tmp_path_factory.mktemp("children"))
-    # The threads of two trainings would wait for each other in busy loops; with one thread each, two go side by side.
+    # Trainings of one thread each can go side by side. Those of several would wait for each other in busy loops.
     with ThreadPoolExecutor(2 if THREADS == "1" else 1) as pool:
-        yield {name: pool.submit(call) for name, call in calls.items()}
+        futures = {name: pool.submit(call) for name, call in calls.items()}
+        if THREADS != "1":
+            wait(futures.values())
+        yield futures
 
 
 @pytest.fixture(scope="session")

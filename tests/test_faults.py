@@ -129,8 +129,7 @@ def test_a_missing_data_file_without_network(small_data: Path, tmp_path: Path, m
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(FashionMNIST, "mirrors", ["http://127.0.0.1:9/"])  # nobody listens there
     line = message("mlp_api", "--data-dir", str(tmp_path / "incomplete"))
-    assert "no whole training set (RuntimeError: Error downloading train-images-idx3-ubyte.gz: Tried http:" in line
-    assert "urlopen error" in line
+    assert "no whole training set (RuntimeError: Error downloading train-images-idx3-ubyte.gz" in line
 
 
 def test_a_download_without_an_answer_gives_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
