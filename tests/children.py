@@ -1,7 +1,5 @@
 """What only a process of its own can show. These processes run beside the tests, and end on their own."""
 
-import ctypes
-import os
 import shutil
 import signal
 import subprocess
@@ -23,16 +21,21 @@ class Ended(NamedTuple):
     status: int
 
 
-def obey_permissions() -> None:
-    """Let root, too, be stopped by a file's permissions, in the program that is started next (Linux)."""
+# Ctrl-C has its usual meaning even where tests run in the background, and permissions bind even root (Linux).
+PREPARE = """
+import ctypes, os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+if sys.platform == "linux" and os.geteuid() == 0:
     ctypes.CDLL(None).prctl(24, 1)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
 
 
 def start(*command: str, cwd: Path | None = None, stdout: int | TextIO = subprocess.PIPE) -> "subprocess.Popen[str]":
-    """Start Python with the command; permissions bind it whoever runs the tests."""
-    preexec = obey_permissions if sys.platform == "linux" and os.geteuid() == 0 else None
-    arguments = [sys.executable, *command]
-    return subprocess.Popen(arguments, stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=cwd, preexec_fn=preexec)
+    """Start Python with the command."""
+    prepare = [] if sys.platform == "win32" else ["-c", PREPARE]
+    arguments = [sys.executable, *prepare, *command]
+    return subprocess.Popen(arguments, stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=cwd)
 
 
 def wait(process: "subprocess.Popen[str]") -> Ended:
