@@ -1,5 +1,6 @@
 """What only a process of its own can show. These processes run beside the tests, and end on their own."""
 
+import os
 import shutil
 import signal
 import subprocess
@@ -32,10 +33,12 @@ os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
 
 
 def start(*command: str, cwd: Path | None = None, stdout: int | TextIO = subprocess.PIPE) -> "subprocess.Popen[str]":
-    """Start Python with the command."""
+    """Start Python with the command, with its own ways of buffering and of writing __pycache__."""
     prepare = [] if sys.platform == "win32" else ["-c", PREPARE]
     arguments = [sys.executable, *prepare, *command]
-    return subprocess.Popen(arguments, stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=cwd)
+    unusual = {"PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
+    env = {name: value for name, value in os.environ.items() if name not in unusual}
+    return subprocess.Popen(arguments, stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=cwd, env=env)
 
 
 def wait(process: "subprocess.Popen[str]") -> Ended:
