@@ -7,7 +7,6 @@ import socket
 import sys
 from argparse import SUPPRESS, ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
 from collections.abc import Callable, Iterable
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -177,7 +176,7 @@ def save_figure(path: str | Path, history: History, net: Net, test_iter: Batches
     units.set_title(f"\nWhat hidden units look for: the {len(columns)} largest columns of W1 as images", weight="bold")
     units.set_axis_off()
     image = units.imshow(grid, cmap="RdBu", vmin=-limit, vmax=limit)
-    figure.colorbar(image, label="weight", extend="both", location="bottom", shrink=0.5, aspect=40)
+    figure.colorbar(image, label="weight", extend="both", location="bottom", shrink=0.8, aspect=60)
     figure.savefig(path, dpi=120)
     return figure
 
@@ -249,7 +248,7 @@ def run(main: Callable[[], Result]) -> Result:
     """
     name = Path(sys.argv[0]).name
     socket.setdefaulttimeout(20)  # seconds that the server of a download may stay silent
-    if isinstance(sys.stdout, TextIOWrapper):
+    if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # through a pipe, too, a line comes when it is printed
     try:
         return main()
