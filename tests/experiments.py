@@ -44,40 +44,39 @@ class Change(NamedTuple):
     own_weights: bool = False
 
 
-MLP = {"784-256-10, the article's": Change()}
 TABLES: dict[str, dict[str, Change]] = {
-    "Layers": {
-        "784-10, softmax regression": Change(net="linear"),
+    "layers": {
+        "784-10: softmax regression": Change(net="linear"),
         "784-256-10 without ReLU": Change(net="two linear"),
-        **MLP,
-        "784-256-128-10": Change(net="deeper"),
+        "784-256-10: the MLP": Change(),
+        "784-256-128-10: a deeper one": Change(net="deeper"),
     },
-    "Activation": {
-        "ReLU": Change(),
-        "PReLU": Change(net="PReLU"),
-        "sigmoid": Change(net="sigmoid"),
-        "tanh": Change(net="tanh"),
+    "activation": {
+        "`nn.ReLU()`": Change(),
+        "`nn.PReLU()`": Change(net="PReLU"),
+        "`nn.Sigmoid()`": Change(net="sigmoid"),
+        "`nn.Tanh()`": Change(net="tanh"),
     },
-    "Learning rate": {
-        "0.01": Change("--lr=0.01"),
-        "0.1": Change(),
-        "0.5": Change("--lr=0.5"),
-        "2": Change("--lr=2"),
+    "learning rate": {
+        "`--lr 0.01`": Change("--lr 0.01"),
+        "`--lr 0.1`": Change(),
+        "`--lr 0.5`": Change("--lr 0.5"),
+        "`--lr 2`": Change("--lr 2"),
     },
-    "Hidden units": {
-        "16": Change("--num-hiddens=16"),
-        "256": Change(),
-        "1024": Change("--num-hiddens=1024"),
+    "hidden units": {
+        "`--num-hiddens 16`": Change("--num-hiddens 16"),
+        "`--num-hiddens 256`": Change(),
+        "`--num-hiddens 1024`": Change("--num-hiddens 1024"),
     },
-    "Batch size": {
-        "32": Change("--batch-size=32"),
-        "256": Change(),
-        "1024": Change("--batch-size=1024"),
+    "batch size": {
+        "`--batch-size 32`": Change("--batch-size 32"),
+        "`--batch-size 256`": Change(),
+        "`--batch-size 1024`": Change("--batch-size 1024"),
     },
-    "Initial weights": {
-        "784-256-10, normal, 0.01": Change(),
+    "initial weights": {
+        "784-256-10, standard deviation 0.01": Change(),
         "784-256-10, PyTorch's own": Change(own_weights=True),
-        "784-256-128-10, normal, 0.01": Change(net="deeper"),
+        "784-256-128-10, standard deviation 0.01": Change(net="deeper"),
         "784-256-128-10, PyTorch's own": Change(net="deeper", own_weights=True),
     },
 }
@@ -104,9 +103,9 @@ def last_epoch(change: Change, seed: int) -> common.Epoch:
     return history[-1]
 
 
-def cell(values: list[float]) -> str:
+def cell(values: tuple[float, ...]) -> str:
     """Return mean and range."""
-    return f"{mean(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+    return f"{mean(values):.3f} ({min(values):.3f}-{max(values):.3f})"
 
 
 def main() -> None:
@@ -122,12 +121,10 @@ def main() -> None:
     for title, rows in TABLES.items():
         print(f"\n| {title} | train_loss | train_acc | test_acc |\n| --- | --- | --- | --- |")
         for name, change in rows.items():
-            print(
-                f"| {name} | " + " | ".join(cell(list(values)) for values in zip(*results[change], strict=True)) + " |"
-            )
-    print("\n| Seed | train_loss | train_acc | test_acc |\n| --- | --- | --- | --- |")
+            print(f"| {name} | {' | '.join(cell(column) for column in zip(*results[change], strict=True))} |")
+    print("\n| seed | train_loss | train_acc | test_acc |\n| --- | --- | --- | --- |")
     for seed, epoch in zip(SEEDS, results[Change()], strict=True):
-        print(f"| {seed} | " + " | ".join(f"{value:.3f}" for value in epoch) + " |")
+        print(f"| `--seed {seed}` | {' | '.join(f'{value:.3f}' for value in epoch)} |")
 
 
 if __name__ == "__main__":
