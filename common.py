@@ -175,7 +175,7 @@ def save_figure(path: str | Path, history: History, net: Net, test_iter: Batches
     grid = torchvision.utils.make_grid(columns, nrow=12, pad_value=math.nan)[0].numpy()  # of three equal channels, one
     units.set_title(f"\nWhat hidden units look for: the {len(columns)} largest columns of W1 as images", weight="bold")
     units.set_axis_off()
-    image = units.imshow(grid, cmap="RdBu", vmin=-limit, vmax=limit)
+    image = units.imshow(grid, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
     figure.colorbar(image, label="weight", extend="both", location="bottom", shrink=0.8, aspect=60)
     figure.savefig(path, dpi=120)
     return figure
