@@ -45,33 +45,25 @@ class Change(NamedTuple):
 
 
 TABLES: dict[str, dict[str, Change]] = {
-    "layers": {
+    "network": {
         "784-10: softmax regression": Change(net="linear"),
-        "784-256-10 without ReLU": Change(net="two linear"),
-        "784-256-10: the MLP": Change(),
-        "784-256-128-10: a deeper one": Change(net="deeper"),
+        "no activation": Change(net="two linear"),
+        "ReLU, [0, inf): the MLP": Change(),
+        "784-256-128-10": Change(net="deeper"),
+        "PReLU, (-inf, inf)": Change(net="PReLU"),
+        "sigmoid, (0, 1)": Change(net="sigmoid"),
+        "tanh, (-1, 1)": Change(net="tanh"),
     },
-    "activation": {
-        "`nn.PReLU()`": Change(net="PReLU"),
-        "`nn.Sigmoid()`": Change(net="sigmoid"),
-        "`nn.Tanh()`": Change(net="tanh"),
-    },
-    "learning rate": {
+    "change": {
         "`--lr 0.01`": Change("--lr 0.01"),
         "`--lr 0.5`": Change("--lr 0.5"),
         "`--lr 2`": Change("--lr 2"),
-    },
-    "hidden units": {
         "`--num-hiddens 16`": Change("--num-hiddens 16"),
         "`--num-hiddens 1024`": Change("--num-hiddens 1024"),
-    },
-    "batch size": {
         "`--batch-size 32`": Change("--batch-size 32"),
         "`--batch-size 1024`": Change("--batch-size 1024"),
-    },
-    "initial weights": {
-        "784-256-10, PyTorch's own": Change(own_weights=True),
-        "784-256-128-10, PyTorch's own": Change(net="deeper", own_weights=True),
+        "PyTorch's own weights": Change(own_weights=True),
+        "the same, 784-256-128-10": Change(net="deeper", own_weights=True),
     },
 }
 
@@ -116,9 +108,9 @@ def main() -> None:
         print(f"\n| {title} | train_loss | train_acc | test_acc |\n| --- | --- | --- | --- |")
         for name, change in rows.items():
             print(f"| {name} | {' | '.join(cell(column) for column in zip(*results[change], strict=True))} |")
-    print("\n| seed | train_loss | train_acc | test_acc |\n| --- | --- | --- | --- |")
-    for seed, epoch in zip(SEEDS, results[Change()], strict=True):
-        print(f"| `--seed {seed}` | {' | '.join(f'{value:.3f}' for value in epoch)} |")
+    print(f"\n| `--seed` | {' | '.join(map(str, SEEDS))} |\n| --- |{' --- |' * len(SEEDS)}")
+    for name, values in zip(common.Epoch._fields, zip(*results[Change()], strict=True), strict=True):
+        print(f"| {name} | {' | '.join(f'{value:.3f}' for value in values)} |")
 
 
 if __name__ == "__main__":
