@@ -1,47 +1,70 @@
 """What both scripts share, in the order of the lesson: data, metrics, training, prediction."""
 
-import importlib.util
+import argparse
+import errno
 import math
 import os
 import socket
+import struct
 import sys
-from argparse import SUPPRESS, ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import partial
+from http.client import HTTPException
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.data import BatchSampler, DataLoader, RandomSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
+from torchvision.datasets.mnist import FashionMNIST, read_image_file, read_label_file
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.figure import SubFigure
 
 DATA_DIR = Path(__file__).parent / "data"
-CLASS_NAMES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")
+CLASS_NAMES = [name.lower().removesuffix("/top") for name in FashionMNIST.classes]
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Loader = DataLoader[tuple[Tensor, Tensor]]
 Net = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
-History = list["Epoch"]
-Result = tuple[Net, list[nn.Parameter], History]
+T = TypeVar("T")
+
+
+class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
+    """Images, bytes in memory that become floats when they are taken out, and their labels."""
+
+    def __init__(self, images: Tensor, labels: Tensor) -> None:
+        """images: [n, 28, 28] uint8 in 0..255. labels: [n] int64 in 0..9."""
+        self.images, self.labels = images, labels
+        self.rows = torch.arange(len(labels))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int | slice | list[int] | Tensor) -> tuple[Tensor, Tensor]:
+        """Return X: [1, 28, 28] float32 in 0..1 and y: []; of k rows [k, 1, 28, 28] and [k]."""
+        rows = self.rows[index]
+        X = self.images.index_select(0, rows.flatten()).reshape(*rows.shape, 1, 28, 28) / 255
+        return X, self.labels[rows]
 
 
 def load_data_fashion_mnist(batch_size: int, root: str | Path = DATA_DIR) -> tuple[Loader, Loader]:
-    """Load Fashion-MNIST and return (train_iter, test_iter); only train_iter shuffles, anew in every epoch.
+    """Return (train_iter, test_iter), loaders of X: [batch, 1, 28, 28] and y: [batch].
 
-    Each yields X: [batch, 1, 28, 28] float32 in 0..1 and y: [batch] int64 in 0..9; the last batch may be smaller.
-    Batches and random draws are those of DataLoader(batch_size=batch_size, shuffle=True) with ToTensor.
-    root: torchvision's root; missing files are downloaded into it. UserError if that fails or a file is damaged.
+    Only train_iter shuffles, anew in every pass. The last batch may be smaller; len() counts them.
+    root: torchvision's root; missing files are downloaded. UserError if one stays so or is damaged.
     """
-    train_set, test_set = FashionMNIST(root, train=True), FashionMNIST(root, train=False)
-    train_rows = BatchSampler(RandomSampler(train_set), batch_size, drop_last=False)
-    test_rows = BatchSampler(range(len(test_set)), batch_size, drop_last=False)
-    # A batch is a list of row numbers, taken from its set at once; so the loader has none to put together (None).
-    return DataLoader(train_set, None, sampler=train_rows), DataLoader(test_set, None, sampler=test_rows)
+    train_set, test_set = read_fashion_mnist(Path(root).expanduser())
+    train_rows = BatchSampler(RandomSampler(train_set), batch_size=batch_size, drop_last=False)
+    test_rows = BatchSampler(range(len(test_set)), batch_size=batch_size, drop_last=False)
+    # Each batch is a list of rows, taken at once; None: the loader has no items to put together.
+    train_iter = DataLoader(dataset=train_set, sampler=train_rows, batch_size=None)
+    test_iter = DataLoader(dataset=test_set, sampler=test_rows, batch_size=None)
+    return train_iter, test_iter
 
 
 class Accumulator:
@@ -61,7 +84,7 @@ class Accumulator:
 def accuracy(y_hat: Tensor, y: Tensor) -> float:
     """Return the number of correct predictions.
 
-    y: class indices [batch]. y_hat: the same, or logits [batch, classes], whose largest (the first of equals) counts.
+    y: class indices [batch]. y_hat: the same, or logits [batch, classes]; the first largest counts.
     """
     if y_hat.ndim > 1:
         y_hat = y_hat.argmax(dim=1)
@@ -69,7 +92,7 @@ def accuracy(y_hat: Tensor, y: Tensor) -> float:
 
 
 def evaluate_accuracy(net: Net, data_iter: Batches) -> float:
-    """Return the share of samples, 0..1, that net puts into the right class; an nn.Module is put into eval mode."""
+    """Return the share of samples, 0..1, that net puts into the right class, in eval mode."""
     if isinstance(net, nn.Module):
         net.eval()
     metric = Accumulator(2)  # number correct, number of samples
@@ -79,8 +102,10 @@ def evaluate_accuracy(net: Net, data_iter: Batches) -> float:
     return metric[0] / metric[1]
 
 
-def train_epoch(net: Net, train_iter: Batches, loss: Loss, trainer: Optimizer) -> tuple[float, float]:
-    """Train on every batch once and return (mean loss, accuracy in 0..1) over all samples, taken while training.
+def train_epoch(
+    net: Net, train_iter: Batches, loss: Loss, trainer: Optimizer
+) -> tuple[float, float]:
+    """Train on every batch once; return (mean loss, accuracy in 0..1) of all samples meanwhile.
 
     net: anything from X to logits [batch, classes]; an nn.Module is put into train mode.
     loss: from (logits, y) to one value a sample, [batch], or to their mean, [].
@@ -99,28 +124,30 @@ def train_epoch(net: Net, train_iter: Batches, loss: Loss, trainer: Optimizer) -
 
 
 class Epoch(NamedTuple):
-    """What one epoch reached: the mean loss over the training samples, and both accuracies in 0..1."""
+    """What an epoch reached: the mean loss over the training samples, both accuracies in 0..1."""
 
     train_loss: float
     train_acc: float
     test_acc: float
 
 
-def train(net: Net, train_iter: Batches, test_iter: Batches, loss: Loss, trainer: Optimizer, epochs: int) -> History:
-    """Run train_epoch `epochs` times, print a line each, and return the history; UserError if a loss is not finite."""
+def train(
+    net: Net, train_iter: Batches, test_iter: Batches, loss: Loss, trainer: Optimizer, epochs: int
+) -> list[Epoch]:
+    """Train, print a line an epoch and return the history; UserError if a loss is not finite."""
     history = []
     for epoch in range(1, epochs + 1):
         train_loss, train_acc = train_epoch(net, train_iter, loss, trainer)
         test_acc = evaluate_accuracy(net, test_iter)
-        print(f"epoch {epoch:02d}: train_loss={train_loss:.4f}, train_acc={train_acc:.4f}, test_acc={test_acc:.4f}")
+        print(f"epoch {epoch:02d}: {train_loss=:.4f}, {train_acc=:.4f}, {test_acc=:.4f}")
         if not math.isfinite(train_loss):
-            raise UserError("the training diverged, its loss is no longer finite: try a smaller --lr")
+            raise UserError("the training diverged, its loss is not finite: try a smaller --lr")
         history.append(Epoch(train_loss, train_acc, test_acc))
     return history
 
 
 def predict(net: Net, test_iter: Batches, n: int = 6) -> list[tuple[str, str]]:
-    """Print and return (true, predicted) names of the first n images in the first test batch, a module in eval mode."""
+    """Print and return (true, predicted) names of the first n images, in eval mode."""
     if isinstance(net, nn.Module):
         net.eval()
     X, y = next(iter(test_iter))
@@ -133,137 +160,201 @@ def predict(net: Net, test_iter: Batches, n: int = 6) -> list[tuple[str, str]]:
     return names
 
 
-# ---- Nothing about networks comes below this line: only the picture, the options and the errors. ---------------------
-
-
-def save_figure(path: str | Path, history: History, net: Net, test_iter: Batches, W1: Tensor) -> "Figure":
-    """Save and return one picture: the history as curves, test images with their predictions, columns of W1 as images.
-
-    path: ends in .png, .svg or .pdf; OSError if it cannot be written. W1: [784, num_hiddens].
-    """
-    from matplotlib.figure import Figure  # an optional dependency; a Figure of its own needs no display
-
-    figure = Figure(figsize=(10, 11), layout="constrained")
-    left, right, first, mistakes, units = figure.subplot_mosaic("ab;cc;dd;ee", height_ratios=[3, 2, 2, 5]).values()
-    epochs = range(1, len(history) + 1)
-    left.plot(epochs, [epoch.train_loss for epoch in history], "o-", label="train_loss")
-    right.plot(epochs, [epoch.train_acc for epoch in history], "o-", label="train_acc")
-    right.plot(epochs, [epoch.test_acc for epoch in history], "s--", label="test_acc")
-    for axes in (left, right):
-        axes.set_xlabel("epoch")
-        axes.locator_params(axis="x", integer=True)
-        axes.grid(alpha=0.3)
-        axes.legend()
-
-    with torch.no_grad():
-        batches = [(X, y, net(X).argmax(dim=1)) for X, y in test_iter]
-    X, y, y_hat = (torch.cat(parts) for parts in zip(*batches, strict=True))
-    wrong_first = (y == y_hat).int().argsort(stable=True)
-    for axes, title, order in ((first, "test images", torch.arange(len(y))), (mistakes, "mistakes", wrong_first)):
-        rows = order[:6].tolist()
-        axes.set_title(f"\nThe first six {title}, with the true name above the predicted one", weight="bold")
-        axes.imshow(torchvision.utils.make_grid(X[rows], nrow=6, pad_value=1)[0].numpy(), cmap="gray", vmin=0, vmax=1)
-        axes.set_axis_off()
-        for column, row in enumerate(rows):
-            names = f"{CLASS_NAMES[y[row]]}\n{CLASS_NAMES[y_hat[row]]}"
-            color = "black" if y[row] == y_hat[row] else "tab:red"
-            axes.text(16 + 30 * column, 33, names, color=color, fontsize="large", ha="center", va="top")
-
-    largest = W1.detach().norm(dim=0).topk(min(48, W1.shape[1])).indices
-    columns = W1.detach()[:, largest].T.reshape(-1, 1, 28, 28)
-    limit = columns.abs().quantile(0.998).item()  # the few pixels beyond it would make all others pale
-    grid = torchvision.utils.make_grid(columns, nrow=12, pad_value=math.nan)[0].numpy()  # of three equal channels, one
-    units.set_title(f"\nWhat hidden units look for: the {len(columns)} largest columns of W1 as images", weight="bold")
-    units.set_axis_off()
-    image = units.imshow(grid, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
-    figure.colorbar(image, label="weight", extend="both", location="bottom", shrink=0.8, aspect=60)
-    figure.savefig(path, dpi=120)
-    return figure
-
-
-def parse_args(description: str | None, argv: list[str] | None, **defaults: float) -> Namespace:
-    """Return the options in argv (None: of the command line); a bad one exits with status 2 and no more than a line."""
-    parser = ArgumentParser(description=description, usage=SUPPRESS, formatter_class=ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--epochs", type=int, help="passes over the training set")
-    parser.add_argument("--batch-size", type=int, help="images a step")
-    parser.add_argument("--num-hiddens", type=int, help="hidden units")
-    parser.add_argument("--lr", type=float, help="learning rate")
-    parser.add_argument("--seed", type=int, default=0, help="start of the random draws")
-    parser.add_argument("--data-dir", default=str(DATA_DIR), help="folder that holds FashionMNIST/raw")
-    parser.add_argument("--figure", type=Path, help="save a picture: .png, .svg or .pdf")
-    parser.set_defaults(**defaults)
-    args = parser.parse_args(argv)
-    for name, low, high in (
-        ("epochs", 1, 10**9),
-        ("batch_size", 1, 60_000),
-        ("num_hiddens", 1, 10**12),
-        ("lr", 1e-9, 1e9),
-        ("seed", 0, 2**64 - 1),
-    ):
-        if not low <= (value := getattr(args, name)) <= high:
-            parser.error(f"argument --{name.replace('_', '-')}: {value} is not in the range {low} to {high}")
-    if not os.path.isdir(args.data_dir):
-        parser.error(f"argument --data-dir: '{args.data_dir}' is no folder: name the one that holds FashionMNIST/raw")
-    if args.figure is not None:
-        if importlib.util.find_spec("matplotlib") is None:
-            parser.error("argument --figure: this needs matplotlib: pip install matplotlib")
-        writable = os.access(args.figure if args.figure.exists() else args.figure.parent, os.W_OK)
-        if not writable or args.figure.is_dir() or args.figure.suffix.lower() not in (".png", ".svg", ".pdf"):
-            parser.error(f"argument --figure: cannot write '{args.figure}': name a writable .png, .svg or .pdf file")
-    return args
+# ---- Nothing of the lesson stands below this line: only files, picture, options and errors. ----
 
 
 class UserError(Exception):
     """Something that the user can mend; its text says what is wrong and what to do."""
 
 
-class FashionMNIST(torchvision.datasets.FashionMNIST):
-    """torchvision's data set, its bytes in memory; a list of row numbers takes a whole batch, [batch, 1, 28, 28]."""
-
-    def __init__(self, root: str | Path, train: bool) -> None:
-        """Read one of the sets, downloaded into root if a file is missing; UserError unless it is whole then."""
-        try:
-            super().__init__(root, train, transform=torchvision.transforms.ToTensor(), download=True)
-            X, y = self.data, self.targets
-            if X.shape != (len(y), 28, 28) or not 0 <= y.min() <= y.max() <= 9:
-                raise ValueError(f"images {list(X.shape)}, labels {list(y.shape)} from {y.min()} to {y.max()}")
-        except MemoryError:
-            raise
-        except Exception as error:  # torchvision checks little: damaged bytes raise whatever they lead to
-            reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
-            what = f"{Path(root, 'FashionMNIST')}: no whole {'training' if train else 'test'} set"
-            raise UserError(f"{what} ({reason}): put the files there that data/README.md lists, no others") from error
-
-    def __getitem__(self, index: int | list[int]) -> tuple[Tensor, Tensor | int]:
-        if isinstance(index, list):
-            rows = torch.tensor(index)
-            return self.data.index_select(0, rows).unsqueeze(1) / 255, self.targets.index_select(0, rows)
-        return super().__getitem__(index)
+WHAT_TO_DO = "put the file there that data/README.md lists"
 
 
-def run(main: Callable[[], Result]) -> Result:
-    """Return what main returns; after what a user can mend, exit with status 1 and one line.
+def read_fashion_mnist(root: Path) -> list[ImageDataset]:
+    """Return the training and the test set; UserError names a file that is missing or damaged."""
+    sets = []
+    for part in ("train", "t10k"):
+        images = read_file(root, f"{part}-images-idx3-ubyte")
+        labels = read_file(root, f"{part}-labels-idx1-ubyte")
+        if len(images) != len(labels) or labels.max() > 9:
+            what = f"has {len(labels)} labels up to {labels.max()} for {len(images)} images"
+            path = root / "FashionMNIST" / "raw" / f"{part}-labels-idx1-ubyte"
+            raise UserError(f"{path} {what}: {WHAT_TO_DO}")
+        sets.append(ImageDataset(images, labels))
+    return sets
 
-    Ctrl-C exits with 130, a closed pipe with 141, as a shell expects it. Anything else keeps its traceback.
+
+def read_file(root: Path, name: str) -> Tensor:
+    """Return what torchvision reads from one of the four files; UserError unless it is whole."""
+    path, images = root / "FashionMNIST" / "raw" / name, "images" in name
+    try:
+        if not path.parent.is_dir() or name not in os.listdir(path.parent):
+            download(root, path)
+        with path.open("rb") as file:
+            head, size = file.read(16), os.fstat(file.fileno()).st_size
+        n = int.from_bytes(head[4:8], "big")
+        header = struct.pack(">4I", 2051, n, 28, 28) if images else struct.pack(">2I", 2049, n)
+        if n and head.startswith(header) and size == len(header) + n * (784 if images else 1):
+            return read_image_file(str(path)) if images else read_label_file(str(path))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): make it readable") from error
+    kinds = {b"": "empty", b"<": "a web page", b"v": "a Git LFS pointer", b"\x1f": "still packed"}
+    kind = kinds.get(head.lstrip()[:1], f"cut, too long or of another data set ({size} bytes)")
+    raise UserError(f"{path} is {kind}: {WHAT_TO_DO}")
+
+
+def download(root: Path, missing: Path) -> None:
+    """Let torchvision download all four files; UserError if it cannot, or if they lie nearby."""
+    for place in ("FashionMNIST/raw", ".", "raw", "FashionMNIST", "*/FashionMNIST/raw"):
+        for found in root.glob(f"{place}/{missing.name.replace('-idx', '?idx')}"):
+            raise UserError(f"{missing} is missing, but {found} is there: move or rename it")
+    socket.setdefaulttimeout(20)  # seconds that the server may stay silent
+    try:
+        FashionMNIST(root, download=True)
+    except (OSError, RuntimeError, HTTPException) as error:
+        reason = (str(error).strip() or repr(error)).splitlines()[-1]
+        raise UserError(f"{missing} is missing, no download ({reason}): {WHAT_TO_DO}") from error
+
+
+def save_figure(
+    path: str | Path, history: list[Epoch], net: Net, test_iter: Batches, weights: list[Tensor]
+) -> None:
+    """Save curves, confusion matrix, mistakes and columns of W1; UserError if it cannot be written.
+
+    weights: the matrix of each layer, [inputs, outputs]; columns are drawn if W1 has 784 inputs.
     """
-    name = Path(sys.argv[0]).name
-    socket.setdefaulttimeout(20)  # seconds that the server of a download may stay silent
-    if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(line_buffering=True)  # through a pipe, too, a line comes when it is printed
+    from matplotlib.figure import Figure  # an optional dependency; a Figure needs no display
+
+    if isinstance(net, nn.Module):
+        net.eval()
+    with torch.no_grad():
+        answers = [(X, y, net(X).argmax(dim=1)) for X, y in test_iter]
+    X, y, y_hat = (torch.cat(parts) for parts in zip(*answers, strict=True))
+
+    figure = Figure(figsize=(7, 13.5), layout="constrained")
+    panels = figure.subfigures(4, 1, squeeze=False, height_ratios=[4, 8, 6, 5.5])
+    curves, matrix, mistakes, units = panels.flat
+    for axes, part in zip(curves.subplots(1, 2), (slice(1), slice(1, 3)), strict=True):
+        rows = [epoch[part] for epoch in history]
+        axes.plot(range(1, len(rows) + 1), rows, "o-", label=Epoch._fields[part])
+        axes.locator_params(axis="x", integer=True, min_n_ticks=1)
+        axes.set_xlabel("epoch")
+        axes.legend()
+
+    counts = torch.bincount(10 * y + y_hat, minlength=100).reshape(10, 10).tolist()
+    axes = matrix.subplots()
+    axes.imshow(counts, cmap="Blues")
+    axes.set_xticks(range(10), CLASS_NAMES, rotation=45)
+    axes.set_yticks(range(10), CLASS_NAMES)
+    axes.set(title="Test images of each class", xlabel="predicted", ylabel="true")
+    for i, row in enumerate(counts):
+        for j, count in enumerate(row):
+            axes.text(j, i, count, ha="center", va="center", color="w" if count > 500 else "k")
+
+    wrong = (y != y_hat).nonzero().flatten()[:12]
+    names = [f"{CLASS_NAMES[y[i]]}\n{CLASS_NAMES[y_hat[i]]}" for i in wrong]
+    title = "The first mistakes: true class, predicted class"
+    draw(mistakes, title, X[wrong, 0], names, cmap="gray")
+    if weights and len(weights[0]) == 784:
+        W1, *rest = (W.detach() for W in weights)
+        largest = W1.norm(dim=0).topk(min(12, W1.shape[1])).indices.sort().values
+        votes = rest[0].argmax(dim=1) if rest else torch.arange(10)
+        names = [CLASS_NAMES[votes[unit]] if len(rest) < 2 else "" for unit in largest]
+        title = "Columns of W1: what a unit looks for (blue) or not (red), and its class"
+        limit = W1.abs().quantile(0.998).item()  # the few beyond it would make all others pale
+        images = W1.T[largest].reshape(-1, 28, 28)
+        draw(units, title, images, names, cmap="RdBu", vmin=-limit, vmax=limit)
+    try:
+        figure.savefig(path, dpi=120)
+    except OSError as error:
+        raise UserError(f"cannot write the picture ({error}): name another file") from error
+
+
+def draw(
+    figure: "SubFigure", title: str, images: Tensor, names: list[str], **style: str | float
+) -> None:
+    """Draw up to twelve images, [n, 28, 28], each below its name."""
+    figure.suptitle(title)
+    grid = figure.subplots(2, 6, subplot_kw={"frame_on": False, "xticks": [], "yticks": []})
+    for axes, image, name in zip(grid.flat, images.tolist(), names, strict=False):
+        axes.imshow(image, **style)
+        axes.set_title(name)
+
+
+def checked(kind: Callable[[str], T], valid: Callable[[T], bool], what: str, text: str) -> T:
+    """Return kind(text) if that is valid; argparse makes one line of the error."""
+    with suppress(ValueError):
+        if valid(kind(text)):
+            return kind(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not {what}")
+
+
+def picture(text: str) -> Path:
+    """Return the path of a picture, made ready: matplotlib draws it, its file can be written."""
+    path = Path(text).expanduser()
+    os.environ.pop("MPLBACKEND", None)  # names a window system, which a file does not need
+    try:
+        from matplotlib.figure import Figure
+
+        Figure().savefig(BytesIO(), format=path.suffix[1:])
+        new = not path.exists()
+        path.open("ab").close()
+        if new:
+            path.unlink()
+    except (ImportError, AttributeError, ValueError, OSError) as error:
+        what = "it takes matplotlib (pip install matplotlib) and a .png, .svg or .pdf file"
+        raise argparse.ArgumentTypeError(f"cannot draw {text!r} ({error}): {what}") from error
+    return path
+
+
+def parse_args(about: str | None, argv: list[str] | None, **defaults: float) -> argparse.Namespace:
+    """Return the options in argv (None: of the command line); a bad one exits with status 2."""
+    formatter = argparse.ArgumentDefaultsHelpFormatter
+    parser = argparse.ArgumentParser(description=about, formatter_class=formatter)
+    parser.error = lambda text: parser.exit(2, f"{parser.prog}: error: {text}\n")  # type: ignore
+    parser.set_defaults(**defaults, seed=0, data_dir=str(DATA_DIR), figure=None)
+    count = partial(checked, int, range(1, 2**63).__contains__, "a whole number above 0")
+    rate = partial(checked, float, lambda lr: 0 < lr < 1e38, "a number above 0")
+    seed = partial(checked, int, range(2**64).__contains__, "a whole number from 0 to 2**64 - 1")
+    folder = partial(checked, os.path.expanduser, os.path.isdir, "the folder above FashionMNIST")
+    option = parser.add_argument
+    option("--epochs", type=count, help="passes over the training set")
+    option("--batch-size", type=count, help="images a step")
+    option("--num-hiddens", type=count, help="hidden units")
+    option("--lr", type=rate, help="learning rate")
+    option("--seed", type=seed, help="start of the random draws")
+    option("--data-dir", type=folder, help="folder that holds FashionMNIST/raw")
+    option("--figure", type=picture, default=argparse.SUPPRESS, help="picture: .png, .svg, .pdf")
+    return parser.parse_args(argv)
+
+
+def run(main: Callable[[], T]) -> T:
+    """Return what main returns, or end in one line: status 1, after Ctrl-C 130, closed pipe 141."""
+    if isinstance(sys.stdout, TextIOWrapper):  # which in IDLE it is not
+        sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    if sys.flags.inspect:  # python -i, which would show the traceback of an exit
+        show = sys.excepthook
+        sys.excepthook = lambda kind, *rest: None if kind is SystemExit else show(kind, *rest)
+    status = 1
     try:
         return main()
     except KeyboardInterrupt:
-        print(f"{name}: interrupted", file=sys.stderr)
-        sys.exit(130)
+        status, message = 130, "interrupted"
     except UserError as error:
-        message = str(error)
-    except OSError as error:  # of a print or the picture: reading has its UserError
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or it would fail again when Python ends
-        if isinstance(error, BrokenPipeError):
-            sys.exit(141)
-        message = f"cannot write the output ({error}): send it elsewhere"
+        message = f"error: {error}"
     except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and "DefaultCPUAllocator" not in str(error):
+        if not any(word in repr(error) for word in ("MemoryError", "Allocator", "Storage size")):
             raise
-        message = "there is not enough memory: close other programs, or try a smaller --num-hiddens or --batch-size"
-    sys.exit(f"{name}: error: {message}")
+        message = "error: not enough memory: try a smaller --num-hiddens or --batch-size"
+    except OSError:
+        try:
+            print(end="", flush=True)
+        except OSError as error:  # so it was the output that failed
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again
+            if error.errno in (errno.EPIPE, errno.EINVAL):
+                sys.exit(141)
+            message = f"error: cannot write the output ({error}): send it elsewhere"
+        else:
+            raise
+    print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
+    sys.exit(status)

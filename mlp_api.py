@@ -17,7 +17,10 @@ lr = 0.1
 
 
 def make_net(num_hiddens: int) -> nn.Sequential:
-    """Return the network, from images [batch, 1, 28, 28] to logits [batch, 10]; each layer draws its own weights."""
+    """Return the network, from images [batch, 1, 28, 28] to logits [batch, 10].
+
+    Each Linear layer draws weights and biases of PyTorch's own kind.
+    """
     return nn.Sequential(
         nn.Flatten(),  # [batch, 784]
         nn.Linear(num_inputs, num_hiddens),  # W1 and b1
@@ -27,15 +30,19 @@ def make_net(num_hiddens: int) -> nn.Sequential:
 
 
 def init_weights(module: nn.Module) -> None:
-    """Draw a Linear layer's weight from a normal distribution (mean 0, standard deviation 0.01) and zero its bias."""
+    """Draw a Linear layer's weight (normal, mean 0, standard deviation 0.01) and zero its bias."""
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, mean=0, std=0.01)
         nn.init.zeros_(module.bias)
 
 
-def main(argv: list[str] | None = None) -> common.Result:
-    """Train and predict; return the network, its parameters, and what each epoch reached."""
-    args = common.parse_args(__doc__, argv, epochs=num_epochs, batch_size=batch_size, num_hiddens=num_hiddens, lr=lr)
+def main(
+    argv: list[str] | None = None,
+) -> tuple[nn.Module, list[nn.Parameter], list[common.Epoch]]:
+    """Train and predict; return the network, its parameters and the history."""
+    args = common.parse_args(
+        __doc__, argv, epochs=num_epochs, batch_size=batch_size, num_hiddens=num_hiddens, lr=lr
+    )
     torch.manual_seed(args.seed)
 
     print("Loading Fashion-MNIST")
@@ -51,10 +58,11 @@ def main(argv: list[str] | None = None) -> common.Result:
     history = common.train(net, train_iter, test_iter, loss, trainer, args.epochs)
     common.predict(net, test_iter)
     if args.figure:
-        first_linear = next(layer for layer in net if isinstance(layer, nn.Linear))
-        common.save_figure(args.figure, history, net, test_iter, W1=first_linear.weight.T)  # which holds W1 transposed
+        # A Linear layer holds its W transposed.
+        weights = [layer.weight.T for layer in net.modules() if isinstance(layer, nn.Linear)]
+        common.save_figure(args.figure, history, net, test_iter, weights)
     return net, list(net.parameters()), history
 
 
 if __name__ == "__main__":
-    net, params, history = common.run(main)
+    net, params, history = common.run(main)  # kept for a look with python -i

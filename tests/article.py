@@ -1,23 +1,37 @@
-"""The article's own way, without common.py: the independent side that tests and benchmark compare with.
+"""The article's own way, without common.py: what the tests and the benchmark compare with.
 
-Every image goes through ToTensor one at a time, the loaders are stock ones, and each script has a loop of its own.
+Every image goes through ToTensor one at a time, the loaders are stock ones, and each script has a
+loop of its own. The gradients are written out in NumPy.
 """
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from torchvision.datasets import FashionMNIST
 from torchvision.transforms import ToTensor
 
+Array = npt.NDArray[np.float64]
 Loader = DataLoader[tuple[Tensor, Tensor]]
+
+
+def tables() -> dict[str, list[tuple[float, ...]]]:
+    """Return train_loss, train_acc and test_acc of each epoch, as the article prints them."""
+    rows: dict[str, list[tuple[float, ...]]] = {}
+    with Path(__file__).with_name("article.csv").open(newline="") as file:
+        for script, _, *figures in list(csv.reader(file))[1:]:
+            rows.setdefault(script, []).append(tuple(map(float, figures)))
+    return rows
 
 
 def loaders(batch_size: int, root: str | Path) -> tuple[Loader, Loader]:
     """Return the article's train_iter and test_iter."""
-    train_set, test_set = (FashionMNIST(root, train=train, transform=ToTensor()) for train in (True, False))
+    train_set, test_set = (FashionMNIST(root, train=part, transform=ToTensor()) for part in (True, False))
     return DataLoader(train_set, batch_size, shuffle=True), DataLoader(test_set, batch_size)
 
 
@@ -78,3 +92,23 @@ def history(
                 n_test += len(y)
         rows.append((loss_sum / n, train_correct / n, test_correct / n_test))
     return rows
+
+
+def logits(X: Array, W1: Array, b1: Array, W2: Array, b2: Array) -> Array:
+    """Return the network's ten scores a row for X: [batch, 784]."""
+    return np.maximum(X @ W1 + b1, 0) @ W2 + b2
+
+
+def softmax(scores: Array) -> Array:
+    """Return the probabilities of the scores, row by row."""
+    P = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(P / P.sum(axis=1, keepdims=True))
+
+
+def gradients(X: Array, y: npt.NDArray[np.int64], params: list[Array]) -> list[Array]:
+    """Return those of the mean cross-entropy, by the chain rule from the logits back to W1."""
+    W1, b1, W2, _ = params
+    H = np.maximum(X @ W1 + b1, 0)
+    dO = (softmax(logits(X, *params)) - np.eye(10)[y]) / len(y)
+    dZ = (dO @ W2.T) * (H > 0)
+    return [X.T @ dZ, dZ.sum(axis=0), H.T @ dO, dO.sum(axis=0)]

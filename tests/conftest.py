@@ -1,108 +1,141 @@
-"""Both scripts run once as a person runs them, a small copy of the data set, and the closing table."""
+"""A small copy of the data set, one whole run of both scripts, and the closing table."""
 
-import csv
 import os
-import re
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from functools import partial
-from pathlib import Path
-from typing import NamedTuple
 
-# One thread for this process and its children, unless the environment says otherwise. It must be said before torch is
-# imported.
+# One thread, here and in the scripts, unless the environment says otherwise: two trainings of
+# several threads would wait for each other. To be set before torch is imported.
 THREADS = os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["PYTHON_COLORS"] = "0"  # Python 3.14 would colour the help that a test reads
+os.environ.pop("MPLBACKEND", None)  # a wrong one would stop matplotlib's import
 
-import children
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
 import pytest
 
+import article
 import common
 import mlp_api
 import mlp_scratch
 
-MAINS = {"mlp_scratch": mlp_scratch.main, "mlp_api": mlp_api.main}
-SCRIPTS = tuple(MAINS)
+SECONDS = 900  # after which a process counts as hanging
+EPOCH = r"epoch (\d\d): train_loss=(\d\.\d{4}), train_acc=(\d\.\d{4}), test_acc=(\d\.\d{4})"
+Start = Callable[..., "subprocess.Popen[str]"]
+Fails = Callable[..., str]
 
 
 class Run(NamedTuple):
-    """What a script printed, whole and taken apart."""
+    """What a script printed, as lines, and the figures of its epochs."""
 
-    output: str
-    history: common.History
-    predictions: list[tuple[str, str]]
-
-
-Runs = dict[str, Run]
-RUNS = pytest.StashKey[Runs]()
-Processes = dict[str, "Future[children.Ended]"]
-
-EPOCH = re.compile(r"^epoch (\d\d): train_loss=(\d\.\d{4}), train_acc=(\d\.\d{4}), test_acc=(\d\.\d{4})$", re.MULTILINE)
-PREDICTION = re.compile(r"^\d\. true: (.{10}) predicted: (.+)$", re.MULTILINE)
+    lines: list[str]
+    history: list[common.Epoch]
 
 
-def article_table() -> dict[str, common.History]:
-    """The two tables that the article prints."""
-    tables: dict[str, common.History] = {script: [] for script in SCRIPTS}
-    with (Path(__file__).parent / "article.csv").open(newline="") as file:
-        for row in csv.DictReader(file):
-            tables[row["script"]].append(common.Epoch(*(float(row[name]) for name in common.Epoch._fields)))
-    return tables
+RUNS = pytest.StashKey[dict[str, Run]]()
+
+
+@pytest.fixture(scope="session")
+def start() -> Start:
+    """Start Python with some arguments, buffering and writing __pycache__ as it does by itself."""
+    unusual = ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")
+    env = {name: value for name, value in os.environ.items() if name not in unusual}
+
+    def start(*arguments: object, **kwargs: Any) -> "subprocess.Popen[str]":
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | kwargs
+        return subprocess.Popen([sys.executable, *map(str, arguments)], text=True, env=env, **pipes)
+
+    return start
+
+
+@pytest.fixture(scope="session", autouse=True)
+def early(request: pytest.FixtureRequest) -> None:
+    """Start the processes that selected tests will look at: they run while other tests do."""
+    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
+    for name in sorted(wanted):
+        if name.startswith("started_") and THREADS == "1":
+            request.getfixturevalue(name)
+
+
+@pytest.fixture
+def fails(capsys: pytest.CaptureFixture[str]) -> Fails:
+    """Run a script that ends with status 1 and one line; return what that line says."""
+
+    def fails(script: str, *argv: object) -> str:
+        main = {"mlp_scratch": mlp_scratch.main, "mlp_api": mlp_api.main}[script]
+        with pytest.raises(SystemExit) as exit_:
+            common.run(lambda: main([str(value) for value in argv]))
+        lines = capsys.readouterr().err.splitlines()
+        assert (exit_.value.code, len(lines)) == (1, 1)
+        _, mark, message = lines[0].partition(": error: ")
+        assert mark
+        return message
+
+    return fails
 
 
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A read-only copy of what a run needs."""
-    return children.make_checkout(tmp_path_factory.mktemp("checkout"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def processes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
-    """The processes that the selected tests are going to look at, started before the first test."""
-    wanted = {name for item in request.session.items for name in getattr(item, "fixturenames", ())}
-    calls: dict[str, Callable[[], children.Ended]] = {}
-    if "runs" in wanted:
-        checkout, folder = request.getfixturevalue("checkout"), tmp_path_factory.mktemp("links")
-        calls |= {script: partial(children.full_run, script, checkout, folder) for script in SCRIPTS}
-    if "ended" in wanted:
-        calls |= {"closed pipe": children.closed_pipe, "ctrl-c": children.ctrl_c, "full disk": children.full_disk}
-        calls["locked folder"] = partial(children.locked_folder, tmp_path_factory.mktemp("children"))
-    # Trainings of one thread each can go side by side. Those of several would wait for each other in busy loops.
-    with ThreadPoolExecutor(2 if THREADS == "1" else 1) as pool:
-        futures = {name: pool.submit(call) for name, call in calls.items()}
-        if THREADS != "1":
-            wait(futures.values())
-        yield futures
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(common.DATA_DIR, folder / "data")
+    for name in ("common.py", "mlp_scratch.py", "mlp_api.py"):
+        shutil.copy(common.DATA_DIR.parent / name, folder)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o555)
+    return folder
 
 
 @pytest.fixture(scope="session")
-def runs(processes: Processes, pytestconfig: pytest.Config) -> Runs:
-    """What both scripts printed without options, both at the same time."""
-    result = {}
-    for script in SCRIPTS:
-        out, err, status = processes[script].result()
-        assert (err, status) == ("", 0)
-        history = [common.Epoch(*map(float, row[1:])) for row in EPOCH.findall(out)]
-        predictions = [(true.rstrip(), predicted) for true, predicted in PREDICTION.findall(out)]
-        result[script] = Run(out, history, predictions)
-    pytestconfig.stash[RUNS] = result
-    return result
+def started_runs(
+    start: Start, checkout: Path, tmp_path_factory: pytest.TempPathFactory
+) -> "dict[str, subprocess.Popen[str]]":
+    """Both scripts, started without options from another folder; mlp_api.py by python -i."""
+    processes, folder = {}, tmp_path_factory.mktemp("links")
+    for script, options in (("mlp_scratch", []), ("mlp_api", ["-i"])):
+        path = checkout / f"{script}.py"
+        if sys.platform != "win32":  # where Python would look for common.py beside the link
+            path = folder / path.name
+            path.symlink_to(checkout / path.name)
+        processes[script] = start(*options, path, cwd=folder)
+        if THREADS != "1":
+            processes[script].wait(SECONDS)
+    return processes
 
 
-@pytest.fixture
-def ended(processes: Processes) -> Callable[[str], children.Ended]:
-    """The end of the process of that name."""
-    return lambda name: processes[name].result()
+@pytest.fixture(scope="session")
+def runs(started_runs: "dict[str, subprocess.Popen[str]]", pytestconfig: pytest.Config) -> dict[str, Run]:
+    """What both scripts print without options, and a session after mlp_api.py."""
+    results = {}
+    for script, process in started_runs.items():
+        look = "print(net(torch.zeros(2, 784)).shape)\n" if script == "mlp_api" else ""
+        out, err = process.communicate(look, timeout=SECONDS)
+        assert (err.replace(">>> ", "").strip(), process.returncode) == ("", 0)
+        rows = re.findall(f"^{EPOCH}$", out, re.MULTILINE)
+        history = [common.Epoch(*map(float, row[1:])) for row in rows]
+        results[script] = Run(out.splitlines(), history)
+    pytestconfig.stash[RUNS] = results
+    return results
+
+
+@pytest.fixture(scope="session")
+def started_session(start: Start) -> "subprocess.Popen[str]":
+    """Python -i with a script that ends in an error."""
+    return start("-i", common.DATA_DIR.parent / "mlp_scratch.py", "--epochs=0")
 
 
 @pytest.fixture(scope="session")
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A torchvision root with the first 2,000 training and 500 test images, so that an epoch takes no time."""
+    """A torchvision root with 1,000 training and 300 test images: an epoch takes no time."""
     root = tmp_path_factory.mktemp("data")
     raw = root / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
     for path in (common.DATA_DIR / "FashionMNIST" / "raw").iterdir():
-        n = 2000 if path.name.startswith("train") else 500
+        n = 1000 if path.name.startswith("train") else 300
         header, size = (16, 784) if "images" in path.name else (8, 1)
         content = path.read_bytes()
         (raw / path.name).write_bytes(content[:4] + n.to_bytes(4, "big") + content[8 : header + n * size])
@@ -111,18 +144,17 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Print the article's table and this run's, side by side."""
-    runs = config.stash.get(RUNS, None)
-    if runs is None:
+    runs = config.stash.get(RUNS, {})
+    if not runs:
         return
-    article = article_table()
     write: Callable[[str], None] = terminalreporter.write_line
     terminalreporter.section("article / this run")
-    write("      " + "".join(f"  {script:<45}" for script in SCRIPTS).rstrip())
-    write("epoch " + "".join(f"  {name:<13}" for _ in SCRIPTS for name in common.Epoch._fields).rstrip())
-    for number in range(len(article[SCRIPTS[0]])):
-        cells = [
+    write("      " + "".join(f"  {script:<45}" for script in runs).rstrip())
+    write("epoch " + "".join(f"  {name:<13}" for _ in runs for name in common.Epoch._fields).rstrip())
+    for number in range(10):
+        pairs = [
             f"  {expected:.4f}/{actual:.4f}"
-            for script in SCRIPTS
-            for expected, actual in zip(article[script][number], runs[script].history[number], strict=True)
+            for script, run in runs.items()
+            for expected, actual in zip(article.tables()[script][number], run.history[number], strict=True)
         ]
-        write(f"{number + 1:5} " + "".join(cells))
+        write(f"{number + 1:5} " + "".join(pairs))

@@ -1,190 +1,146 @@
-"""The article's claims, section by section: `pytest -v tests/test_article.py` reads like its summary."""
+"""The article's claims by section, which grade your own code: `pytest -k test_4_1_4` for relu."""
 
 import hashlib
 import inspect
 import math
 import re
-from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from types import ModuleType
 
-import article
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
-from conftest import MAINS, SCRIPTS
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torchvision.datasets import FashionMNIST
 
+import article
 import common
 import mlp_api
 import mlp_scratch
+from article import Array
 
-Array = npt.NDArray[np.float64]
-
-
-@dataclass
-class Built:
-    """What a script's main hands to common.train."""
-
-    net: common.Net
-    train_iter: common.Loader
-    test_iter: common.Loader
-    loss: common.Loss
-    trainer: torch.optim.Optimizer
-    epochs: int
-
-    @property
-    def params(self) -> list[nn.Parameter]:
-        """The parameters that are trained."""
-        return [param for group in self.trainer.param_groups for param in group["params"]]
+both_scripts = pytest.mark.parametrize("script", [mlp_scratch, mlp_api], ids=["scratch", "api"])
+Params = list[nn.Parameter]
 
 
-@pytest.fixture(params=SCRIPTS)
-def built(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Built:
-    """Each script's network, loss and trainer as its main makes them, before any training."""
-    calls = []
-    signature = inspect.signature(common.train)
-
-    def train(*args: object, **kwargs: object) -> common.History:
-        calls.append(Built(**signature.bind(*args, **kwargs).arguments))
-        return []
-
-    monkeypatch.setattr(common, "train", train)
-    MAINS[request.param]([])
-    return calls[0]
+def say(right: object, sentence: str) -> None:
+    """Fail with the sentence alone unless it is right."""
+    if not right:
+        pytest.fail(sentence, pytrace=False)
 
 
-@pytest.fixture(scope="module")
-def test_batch() -> tuple[Tensor, Tensor]:
-    """The first test batch of the real data, X: [256, 1, 28, 28] and y: [256]."""
-    _, test_iter = common.load_data_fashion_mnist(256)
-    X, y = next(iter(test_iter))
-    return X, y
+def grade(actual: object, right: Array | float, sentence: str, **mistakes: Array | float) -> None:
+    """Fail with the sentence, and with the name of the mistake that gives these very numbers."""
+    say(isinstance(actual, Tensor | float | int), f"{sentence} What came back is {actual!r}.")
+    numbers = torch.as_tensor(actual, dtype=torch.float64).detach()
+
+    def equal(other: Array | float) -> bool:
+        tensor = torch.as_tensor(other, dtype=torch.float64)
+        return tensor.shape == numbers.shape and torch.allclose(numbers, tensor, 1e-9, 1e-12)
+
+    if not equal(right):
+        names = [name.replace("_", " ") for name, wrong in mistakes.items() if equal(wrong)]
+        say(False, f"{sentence} It looks like {names[0]}." if names else f"{sentence} It is not so.")
 
 
 @pytest.fixture
-def params() -> list[Tensor]:
+def params() -> Params:
     """W1, b1, W2, b2 in float64, of a size that makes the hidden units' signs differ."""
     generator = torch.Generator().manual_seed(2)
     shapes = [(784, 256), (256,), (256, 10), (10,)]
-    return [(torch.randn(shape, generator=generator, dtype=torch.float64) * 0.05).requires_grad_() for shape in shapes]
+    draw = partial(torch.randn, generator=generator, dtype=torch.float64)
+    return [nn.Parameter(draw(shape) * 0.05) for shape in shapes]
 
 
-# 1 Linear network
+@pytest.fixture
+def batch() -> tuple[Tensor, Tensor]:
+    """Sixty images of noise in float64 and their labels."""
+    generator = torch.Generator().manual_seed(3)
+    X = torch.rand(60, 1, 28, 28, generator=generator, dtype=torch.float64)
+    return X, torch.randint(10, (60,), generator=generator)
 
 
-def test_1_softmax_turns_ten_scores_into_ten_probabilities(test_batch: tuple[Tensor, Tensor]) -> None:
-    probabilities = torch.softmax(nn.Linear(784, 10)(test_batch[0].flatten(1)), dim=1)
-    assert probabilities.shape == (256, 10)
-    assert (probabilities > 0).all()
-    torch.testing.assert_close(probabilities.sum(dim=1), torch.ones(256))
+def scratch_net(params: Params) -> common.Net:
+    """The hand-written network with these parameters."""
+    return lambda X: mlp_scratch.forward(X, *params)
 
 
-# 2 Activation functions
+def arrays(tensors: Params) -> list[Array]:
+    """Copies of the tensors for NumPy."""
+    return [np.array(tensor.tolist()) for tensor in tensors]
 
 
-@pytest.mark.parametrize(
-    ("activation", "low", "high"),
-    [
-        (mlp_scratch.relu, 0.0, math.inf),
-        (nn.PReLU(dtype=torch.float64), -math.inf, math.inf),
-        (torch.sigmoid, 0.0, 1.0),
-        (torch.tanh, -1.0, 1.0),
-    ],
-    ids=["relu", "prelu", "sigmoid", "tanh"],
-)
-def test_2_the_output_range_of_an_activation(activation: common.Net, low: float, high: float) -> None:
-    x = torch.linspace(-15, 15, 3001, dtype=torch.float64)
-    y = activation(x)
-    if activation is mlp_scratch.relu:
-        assert y.min() == low  # its range is closed below
-    elif math.isfinite(low):
-        assert low < y.min() < low + 1e-6
-    if math.isfinite(high):
-        assert high - 1e-6 < y.max() < high
-    far = activation(torch.tensor([-1e300, 1e300], dtype=torch.float64))
-    assert (far[0] < -1e299) == (low == -math.inf)
-    assert (far[1] > 1e299) == (high == math.inf)
+@pytest.fixture(params=[mlp_scratch, mlp_api], ids=["scratch", "api"])
+def handed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> inspect.BoundArguments:
+    """What each script's main hands to common.train, from net to epochs."""
+    calls = []
+    signature = inspect.signature(common.train)
+
+    def train(*args: object) -> list[common.Epoch]:
+        calls.append(signature.bind(*args))
+        return []
+
+    monkeypatch.setattr(common, "train", train)
+    request.param.main([])
+    return calls[0]
 
 
 # 4 From scratch
 
 
 def test_4_two_linear_layers_without_activation_are_one_linear_layer(
-    test_batch: tuple[Tensor, Tensor], params: list[Tensor], monkeypatch: pytest.MonkeyPatch
+    params: Params, batch: tuple[Tensor, Tensor], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mlp_scratch, "relu", lambda X: X)
-    X = test_batch[0].double()
-    W1, b1, W2, b2 = params
-    merged = X.flatten(1) @ (W1 @ W2) + (b1 @ W2 + b2)
-    torch.testing.assert_close(mlp_scratch.net(X, *params), merged, rtol=0, atol=1e-12)
+    W1, b1, W2, b2 = arrays(params)
+    merged = batch[0].flatten(1).numpy() @ (W1 @ W2) + (b1 @ W2 + b2)
+    grade(mlp_scratch.forward(batch[0], *params), merged, "Without relu, O = X (W1 W2) + (b1 W2 + b2).")
 
 
-def test_4_with_relu_they_no_longer_merge_into_any_linear_layer(
-    test_batch: tuple[Tensor, Tensor], params: list[Tensor]
+@pytest.mark.parametrize("activation", ["relu", "none"])
+def test_4_relu_and_not_the_number_of_layers_lets_a_network_learn_more(
+    activation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    X = test_batch[0].double()
-    W1, b1, W2, b2 = params
-    assert (mlp_scratch.net(X, *params) - (X.flatten(1) @ (W1 @ W2) + (b1 @ W2 + b2))).abs().max() > 0.1
-    # A linear layer, whatever its W and b, maps the mean of two images to the mean of their logits.
-    net = partial(mlp_scratch.net, W1=W1, b1=b1, W2=W2, b2=b2)
-    left, right = X[:128], X[128:]
-    assert (net((left + right) / 2) - (net(left) + net(right)) / 2).abs().max() > 0.1
+    """Left and right half of an image are dark or light; the class says whether they differ."""
+    if activation == "none":
+        monkeypatch.setattr(mlp_scratch, "relu", lambda X: X)
+    X = torch.zeros(4, 1, 28, 28)
+    X[1::2, :, :, :14] = X[2:, :, :, 14:] = 0.1
+    y = torch.tensor([0, 1, 1, 0])
+    torch.manual_seed(0)
+    params = [nn.Parameter(param.detach() * 10) for param in mlp_scratch.init_params(64)]
+    net = scratch_net(params)
+    trainer = torch.optim.SGD(params, lr=1)
+    for _ in range(150):
+        common.train_epoch(net, [(X, y)], nn.CrossEntropyLoss(), trainer)
+    correct = common.accuracy(net(X), y)
+    if activation == "relu":
+        say(correct == 4, f"With relu the two layers learn all 4 images, not {correct:.0f}.")
+    else:
+        say(correct < 4, "No linear layer can tell these 4 images apart, and two of them are one.")
 
 
-def test_4_what_the_hidden_layer_buys_train_losses_fall_in_the_article_s_order() -> None:
-    nets: dict[str, list[nn.Module]] = {
-        "softmax regression": [nn.Linear(784, 10)],
-        "two linear layers": [nn.Linear(784, 256), nn.Linear(256, 10)],
-        "MLP": [nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 10)],
-        "deeper MLP": [nn.Linear(784, 256), nn.ReLU(), nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, 10)],
-    }
-    train_iter, _ = common.load_data_fashion_mnist(256)
-    X, y = train_iter.dataset[list(range(1000))]
-    batches = list(zip(X.split(50), y.split(50), strict=True))
-    losses = {}
-    for name, layers in nets.items():
-        torch.manual_seed(0)
-        net = nn.Sequential(nn.Flatten(), *layers)
-        for layer in net:
-            if isinstance(layer, nn.Linear):
-                layer.reset_parameters()  # torch's default draws, from this seed
-        trainer = torch.optim.SGD(net.parameters(), lr=0.05)
-        for _ in range(80):
-            losses[name], _ = common.train_epoch(net, batches, nn.CrossEntropyLoss(), trainer)
-    # With seeds 0 to 4 each was at least 0.009 below the one before.
-    assert all(shallow - deep > 0.004 for shallow, deep in pairwise(losses.values())), losses
+@both_scripts
+def test_4_1_1_the_hyperparameters_are_the_article_s(script: ModuleType) -> None:
+    article_s = {"batch_size": 256, "num_inputs": 784, "num_outputs": 10, "num_hiddens": 256}
+    for name, value in (article_s | {"num_epochs": 10, "lr": 0.1}).items():
+        actual = getattr(script, name)
+        say(actual == value, f"{name} is {actual} in {script.__name__}.py, the article's is {value}.")
 
 
-@pytest.mark.parametrize("script", [mlp_scratch, mlp_api])
-def test_4_1_1_the_hyperparameters_are_constants_of_both_scripts(script: ModuleType) -> None:
-    assert (script.batch_size, script.num_inputs, script.num_outputs, script.num_hiddens) == (256, 784, 10, 256)
-    assert (script.num_epochs, script.lr) == (10, 0.1)
-
-
-@pytest.mark.parametrize("script", [mlp_scratch, mlp_api])
+@both_scripts
 def test_4_1_1_a_constant_that_is_edited_takes_effect(
     script: ModuleType, small_data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = ["--data-dir", str(small_data)]
-    expected = script.main(["--batch-size=99", "--num-hiddens=7", "--epochs=2", "--lr=0.2", *options])
+    numbers = ["--batch-size=99", "--num-hiddens=7", "--epochs=2", "--lr=0.2"]
+    expected = script.main([*numbers, *options])
     for name, value in (("batch_size", 99), ("num_hiddens", 7), ("num_epochs", 2), ("lr", 0.2)):
         monkeypatch.setattr(script, name, value)
     assert script.main(options)[2] == expected[2]
-
-
-def test_4_1_1_they_reach_the_training(built: Built) -> None:
-    assert built.epochs == 10
-    assert built.trainer.param_groups[0]["lr"] == 0.1
-    assert len(next(iter(built.train_iter))[1]) == len(next(iter(built.test_iter))[1]) == 256
 
 
 def test_4_1_2_the_data_files_have_the_publisher_s_checksums() -> None:
@@ -200,285 +156,362 @@ def test_4_1_2_the_data_files_have_the_publisher_s_checksums() -> None:
     assert {name: md5 for name, _, md5 in rows} == published
     for name, size, md5 in rows:
         content = (raw / name).read_bytes()
-        assert len(content) == int(size)
-        assert hashlib.md5(content).hexdigest() == md5
+        assert (len(content), hashlib.md5(content).hexdigest()) == (int(size), md5), name
 
 
-def test_4_1_2_batches_and_random_draws_are_bit_for_bit_those_of_totensor_and_a_stock_loader() -> None:
+def test_4_1_2_batches_and_random_draws_are_bit_for_bit_those_of_totensor_and_a_stock_loader(small_data: Path) -> None:
     passes = []
-    for loaders in (common.load_data_fashion_mnist(256), article.loaders(256, common.DATA_DIR)):
+    for loaders in (common.load_data_fashion_mnist(256, small_data), article.loaders(256, small_data)):
         torch.manual_seed(5)
-        train_iter, test_iter = loaders
-        passes.append((list(islice(train_iter, 10)), list(test_iter), torch.get_rng_state()))
-    (train, test, state), (train_, test_, state_) = passes
-    for (X, y), (X_, y_) in zip(train + test, train_ + test_, strict=True):
-        assert torch.equal(X, X_)
-        assert torch.equal(y, y_)
-    assert torch.equal(state, state_)  # the next pass would be the same, too
+        passes.append(([*loaders[0], *loaders[1], *loaders[0]], torch.get_rng_state()))
+    (ours, our_state), (stock, stock_state) = passes
+    assert len(ours) == len(stock)
+    for (X, y), (stock_X, stock_y) in zip(ours, stock, strict=True):
+        assert torch.equal(X, stock_X), "not the images that ToTensor makes, in the stock order"
+        assert torch.equal(y, stock_y), "not the labels in the stock order"
+    assert torch.equal(our_state, stock_state), "the next pass would differ"
 
 
 def test_4_1_2_training_batches_are_shuffled_anew_every_epoch_and_test_batches_are_not() -> None:
-    train_iter, test_iter = common.load_data_fashion_mnist(256)
-    epochs = [torch.cat([y for _, y in train_iter]) for _ in range(2)]
-    assert not torch.equal(epochs[0], epochs[1])
-    in_order = {train: FashionMNIST(common.DATA_DIR, train=train).targets for train in (True, False)}
-    for labels in epochs:
-        assert not torch.equal(labels, in_order[True])
-        assert torch.equal(labels.bincount(), torch.full((10,), 6000))
-    assert torch.equal(torch.cat([y for _, y in test_iter]), in_order[False])
+    loaders = common.load_data_fashion_mnist(256)
+    in_order = [FashionMNIST(common.DATA_DIR, train=train).targets for train in (True, False)]
+    first, second = (torch.cat([y for _, y in loaders[0]]) for _ in range(2))
+    assert not torch.equal(first, second), "both epochs have the same order"
+    assert not torch.equal(first, in_order[0]), "the first epoch is not shuffled"
+    assert first.bincount().tolist() == second.bincount().tolist() == [6000] * 10
+    assert torch.equal(torch.cat([y for _, y in loaders[1]]), in_order[1])
+    assert [len(loader) for loader in loaders] == [235, 40], "len() counts batches"
+    X, y = next(iter(loaders[0]))
+    assert (X.shape, X.dtype, y.dtype) == ((256, 1, 28, 28), torch.float32, torch.int64)
+    assert (X.min(), X.max()) == (0, 1)
 
 
-def test_4_1_2_pixels_are_float32_in_0_to_1(test_batch: tuple[Tensor, Tensor]) -> None:
-    X, _ = test_batch
-    assert X.dtype == torch.float32
-    assert (X.min().item(), X.max().item()) == (0.0, 1.0)
+def test_4_1_3_init_params_draws_w1_and_w2_and_starts_both_biases_at_zero() -> None:
+    torch.manual_seed(1)
+    params = mlp_scratch.init_params(300)
+    four = isinstance(params, list | tuple) and len(params) == 4
+    say(four, f"init_params must return [W1, b1, W2, b2], not {params!r}.")
+    shapes = {"W1": [784, 300], "b1": [300], "W2": [300, 10], "b2": [10]}
+    for (name, shape), param in zip(shapes.items(), params, strict=True):
+        say(isinstance(param, nn.Parameter), f"{name} must be an nn.Parameter, to be trained.")
+        actual = list(param.shape)
+        say(actual == shape, f"{name} is {actual}, but X @ W1 + b1 and H @ W2 + b2 need {shape}.")
+        say(param.dtype == torch.float32, f"{name} must be float32, not {param.dtype}.")
+    for name, b in (("b1", params[1]), ("b2", params[3])):
+        say(not b.any(), f"{name} must be zero at the start, not drawn.")
+    for name, W in (("W1", params[0]), ("W2", params[2])):
+        std, mean = W.std().item(), W.mean().item()
+        # Of n normal numbers the mean strays by 0.01 / sqrt(n), the standard deviation by less.
+        stray = 5 * 0.01 / math.sqrt(W.numel())
+        say(abs(std - 0.01) < stray, f"{name} has standard deviation {std:.4f}, it must be 0.01.")
+        say(abs(mean) < stray, f"{name} has mean {mean:.4f}, it must be 0.")
+    torch.manual_seed(1)
+    expected = [torch.randn(784, 300) * 0.01, torch.randn(300, 10) * 0.01]
+    drawn = all(torch.equal(W, E) for W, E in zip(params[::2], expected, strict=True))
+    say(drawn, "Draw W1 with torch.randn, then W2, and nothing else: the tables depend on it.")
 
 
-def test_4_1_3_weights_have_standard_deviation_0_01_and_biases_are_zero(built: Built) -> None:
-    weights = [param for param in built.params if param.ndim == 2]
-    biases = [param for param in built.params if param.ndim == 1]
-    assert len(weights) == len(biases) == 2
-    for weight in weights:
-        # The standard deviation of n normal numbers strays by 0.01 / sqrt(2 n), their mean by 0.01 / sqrt(n).
-        n = weight.numel()
-        assert abs(weight.std().item() - 0.01) < 5 * 0.01 / math.sqrt(2 * n)
-        assert abs(weight.mean().item()) < 5 * 0.01 / math.sqrt(n)
-    for bias in biases:
-        assert not bias.any()
+def test_4_all_203530_parameters_are_trained(handed: inspect.BoundArguments) -> None:
+    net, train_iter, _, loss, trainer, _ = handed.args
+    params = trainer.param_groups[0]["params"]
+    assert [param.numel() for param in params] == [784 * 256, 256, 256 * 10, 10]
+    before = [param.detach().clone() for param in params]
+    common.train_epoch(net, list(islice(train_iter, 2)), loss, trainer)
+    assert not any(torch.equal(param, old) for param, old in zip(params, before, strict=True))
 
 
-def test_4_1_3_there_are_203530_parameters_and_all_four_tensors_are_trained(built: Built) -> None:
-    assert sum(param.numel() for param in built.params) == 784 * 256 + 256 + 256 * 10 + 10 == 203_530
-    assert len(built.params) == 4
-    assert all(isinstance(param, nn.Parameter) for param in built.params)
-    before = [param.detach().clone() for param in built.params]
-    common.train_epoch(built.net, list(islice(built.train_iter, 2)), built.loss, built.trainer)
-    assert all(not torch.equal(param, old) for param, old in zip(built.params, before, strict=True))
+def test_4_1_4_relu_is_the_larger_of_x_and_zero_and_so_is_its_gradient() -> None:
+    values = [-math.inf, -1e30, -2.0, -1e-30, 0.0, 1e-30, 3.0, 1e30, math.inf]
+    X = torch.tensor(values, requires_grad=True)
+    H = mlp_scratch.relu(X)
+    say(isinstance(H, Tensor), f"relu must return a tensor, not {H!r}.")
+    say(H.shape == X.shape, f"relu must keep the shape {list(X.shape)}, not make {list(H.shape)}.")
+    for x, h in zip(values, H.tolist(), strict=True):
+        x32 = torch.tensor(max(x, 0.0)).item()
+        say(h == x32, f"relu({x}) is {h}, but the larger of {x} and 0 is {max(x, 0.0)}.")
+    say(H.requires_grad, "relu cuts the gradient off: compute with X itself.")
+    H.backward(torch.full_like(H, 2.5))
+    assert X.grad is not None
+    for x, slope in zip(values, (X.grad / 2.5).tolist(), strict=True):
+        say(x == 0 or slope == (x > 0), f"The slope of relu at {x} is {slope}, not {float(x > 0)}.")
+    nan = mlp_scratch.relu(torch.tensor(math.nan))
+    say(nan.isnan(), "relu hides nan, so a training that diverged would go on unnoticed.")
 
 
-def test_4_1_4_the_hand_written_relu_is_torch_s_and_so_is_its_gradient_off_zero() -> None:
-    values = [-math.inf, -1e30, -2.0, -1e-30, 0.0, 1e-30, 3.0, 1e30, math.inf, math.nan]
-    results, gradients = [], []
-    for relu in (mlp_scratch.relu, torch.relu):
-        X = torch.tensor(values, requires_grad=True)
-        H = relu(X)
-        H.backward(torch.full_like(H, 2.5))
-        assert X.grad is not None
-        results.append(H.detach())
-        gradients.append(X.grad[X != 0])
-    torch.testing.assert_close(*results, rtol=0, atol=0, equal_nan=True)
-    torch.testing.assert_close(*gradients, rtol=0, atol=0, equal_nan=True)
+@pytest.mark.parametrize("size", [60, 16, 1])
+def test_4_1_5_forward_returns_the_logits(size: int, params: Params, batch: tuple[Tensor, Tensor]) -> None:
+    X = batch[0][:size]
+    W1, b1, W2, b2 = weights = arrays(params)
+    rows = X.reshape(size, 784).numpy()
+    right = article.logits(rows, *weights)
+    grade(
+        mlp_scratch.forward(X, *params),
+        right,
+        f"forward must return relu(X W1 + b1) W2 + b2, [{size}, 10], for X [{size}, 1, 28, 28].",
+        softmax_at_the_end__which_the_loss_holds=article.softmax(right),
+        log_softmax_at_the_end__which_the_loss_holds=np.log(article.softmax(right)),
+        a_forgotten_b1=article.logits(rows, W1, 0 * b1, W2, b2),
+        a_forgotten_b2=article.logits(rows, W1, b1, W2, 0 * b2),
+        forgotten_biases=article.logits(rows, W1, 0 * b1, W2, 0 * b2),
+        a_forgotten_relu=(rows @ W1 + b1) @ W2 + b2,
+        another_relu_at_the_end=np.maximum(right, 0),
+        the_hidden_layer_H=np.maximum(rows @ W1 + b1, 0),
+    )
 
 
-@pytest.mark.parametrize("batch", [256, 96, 16, 1])  # 96 and 16: the last batch of the training and of the test set
-def test_4_1_5_shapes_at_every_step_of_both_forward_passes(batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    X = torch.rand(batch, 1, 28, 28)
-    hidden = []
-
-    def relu(H: Tensor) -> Tensor:
-        hidden.append(H.shape)
-        return H.relu()
-
-    monkeypatch.setattr(mlp_scratch, "relu", relu)
-    params = mlp_scratch.init_params(256)
-    assert [tuple(param.shape) for param in params] == [(784, 256), (256,), (256, 10), (10,)]
-    assert mlp_scratch.net(X, *params).shape == (batch, 10)
-    assert hidden == [(batch, 256)]
-
-    shapes = []
-    for layer in mlp_api.make_net(256):
-        X = layer(X)
-        shapes.append(tuple(X.shape))
-    assert shapes == [(batch, 784), (batch, 256), (batch, 256), (batch, 10)]
-
-
-def test_4_1_5_the_network_returns_logits_and_no_softmax(built: Built) -> None:
-    common.train_epoch(built.net, list(islice(built.train_iter, 20)), built.loss, built.trainer)
-    logits = built.net(next(iter(built.test_iter))[0])
-    assert logits.min() < 0
-    assert (logits.sum(dim=1) - 1).abs().max() > 0.1
-
-
-def test_4_1_6_cross_entropy_of_logits_is_log_softmax_and_negative_log_likelihood(
-    built: Built, test_batch: tuple[Tensor, Tensor]
+def test_4_1_6_the_loss_takes_logits_and_holds_log_softmax_and_negative_log_likelihood(
+    handed: inspect.BoundArguments, batch: tuple[Tensor, Tensor]
 ) -> None:
-    X, y = test_batch
-    with torch.no_grad():
-        logits = built.net(X) * 100  # far enough from equal scores to count
-        actual = built.loss(logits, y)
-    scores: Array = logits.double().numpy()
-    log_softmax = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-    losses = -log_softmax[np.arange(len(y)), y.numpy()]
-    expected = torch.from_numpy(losses) if actual.ndim else torch.tensor(losses.mean())
-    torch.testing.assert_close(actual.double(), expected, rtol=1e-5, atol=1e-6)
-
-
-def test_4_1_6_reduction_none_then_mean_is_the_default_mean() -> None:
-    generator = torch.Generator().manual_seed(3)
-    logits, y = torch.randn(96, 10, generator=generator).double(), torch.randint(10, (96,), generator=generator)
-    losses = nn.CrossEntropyLoss(reduction="none")(logits, y)
-    assert losses.shape == (96,)
-    torch.testing.assert_close(losses.mean(), nn.CrossEntropyLoss()(logits, y), rtol=1e-14, atol=0)
-
-
-def numpy_gradients(X: Array, y: npt.NDArray[np.int64], W1: Array, b1: Array, W2: Array, b2: Array) -> list[Array]:
-    """The gradients of the mean cross-entropy by the chain rule, from the logits back to W1."""
-    Z = X @ W1 + b1
-    H = np.where(Z > 0, Z, 0)
-    logits = H @ W2 + b2
-    P = np.exp(logits - logits.max(axis=1, keepdims=True))
-    P /= P.sum(axis=1, keepdims=True)
-    dO = (P - np.eye(10)[y]) / len(y)
-    dZ = (dO @ W2.T) * (Z > 0)
-    return [X.T @ dZ, dZ.sum(axis=0), H.T @ dO, dO.sum(axis=0)]
-
-
-def test_4_1_7_backward_written_out_in_numpy_gives_autograd_s_gradients(
-    test_batch: tuple[Tensor, Tensor], params: list[Tensor]
-) -> None:
-    X, y = test_batch[0].double(), test_batch[1]
-    nn.CrossEntropyLoss(reduction="none")(mlp_scratch.net(X, *params), y).mean().backward()
-    expected = numpy_gradients(X.flatten(1).numpy(), y.numpy(), *(param.detach().numpy() for param in params))
-    for param, gradient in zip(params, expected, strict=True):
-        assert np.abs(gradient).max() > 1e-3
-        torch.testing.assert_close(param.grad, torch.from_numpy(gradient), rtol=0, atol=1e-14)
+    _, _, _, loss, _, _ = handed.args
+    scores = batch[0].reshape(60, -1)[:, :10] * 30
+    losses = -np.log(article.softmax(scores.numpy())[np.arange(60), batch[1].numpy()])
+    actual = loss(scores, batch[1])
+    grade(actual, losses if actual.ndim else losses.mean(), "The loss is -log softmax of the label.")
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean"])
-def test_4_1_7_steps_by_hand_are_trainer_step_on_the_mean_loss_with_gradients_zeroed_between(
-    test_batch: tuple[Tensor, Tensor], params: list[Tensor], reduction: str
+def test_4_1_7_a_step_moves_all_parameters_against_the_gradient_of_the_mean_loss(
+    reduction: str, params: Params, batch: tuple[Tensor, Tensor]
 ) -> None:
-    X, y = test_batch[0].double(), test_batch[1]
-    batches = [(X[:100], y[:100]), (X[100:], y[100:])]
-    by_hand: list[Array] = [param.detach().numpy().copy() for param in params]
-    for X_, y_ in batches:
-        gradients = numpy_gradients(X_.flatten(1).numpy(), y_.numpy(), *by_hand)
-        by_hand = [param - 0.1 * gradient for param, gradient in zip(by_hand, gradients, strict=True)]
+    X, y = batch
     W1, b1, W2, b2 = params
-    net = partial(mlp_scratch.net, W1=W1, b1=b1, W2=W2, b2=b2)
+    before, rows, labels = arrays(params), X.flatten(1).numpy(), y.numpy()
+    batches, halves = [(X[:40], y[:40]), (X[40:], y[40:])], (slice(40), slice(40, 60))
+
+    def steps(scale: Callable[[int], float], keep: float = 0) -> Array:
+        """The parameters after two steps by hand, as one row; keep: of the gradient before."""
+        now, last = before, [0 * param for param in before]
+        for half in halves:
+            new = article.gradients(rows[half], labels[half], now)
+            last = [keep * old + scale(len(rows[half])) * g for old, g in zip(last, new, strict=True)]
+            now = [param - 0.1 * g for param, g in zip(now, last, strict=True)]
+        return np.concatenate([param.ravel() for param in now])
+
     trainer = torch.optim.SGD(params, lr=0.1)
-    common.train_epoch(net, batches, nn.CrossEntropyLoss(reduction=reduction), trainer)
-    for param, expected in zip(params, by_hand, strict=True):
-        torch.testing.assert_close(param.detach(), torch.from_numpy(expected), rtol=0, atol=1e-13)
+
+    def net(X: Tensor) -> Tensor:
+        return torch.relu(X.flatten(1) @ W1 + b1) @ W2 + b2
+
+    sentence = "A step must be: forward, mean loss, zero_grad, backward, trainer.step()."
+    try:
+        common.train_epoch(net, batches, nn.CrossEntropyLoss(reduction=reduction), trainer)
+    except NameError as error:
+        say(False, f"{sentence} The line after it needs y_hat and mean_loss: {error}.")
+    grade(
+        torch.cat([param.flatten() for param in params]),
+        steps(lambda n: 1),
+        sentence,
+        no_step_at_all__or_gradients_zeroed_after_backward=steps(lambda n: 0),
+        gradients_added_up_over_the_batches__for_want_of_zero_grad=steps(lambda n: 1, keep=1),
+        the_sum_of_the_losses_in_place_of_their_mean=steps(lambda n: n),
+        the_sum_of_the_losses__and_gradients_added_up=steps(lambda n: n, keep=1),
+        steps_in_the_wrong_direction=steps(lambda n: -1),
+    )
 
 
-def test_4_metrics_of_an_epoch_equal_a_plain_recomputation(built: Built) -> None:
-    batches = list(deque(built.train_iter, maxlen=3))  # the last one is smaller
-    start = [param.detach().clone() for param in built.params]
-    train_loss, train_acc = common.train_epoch(built.net, batches, built.loss, built.trainer)
-    with torch.no_grad():
-        for param, old in zip(built.params, start, strict=True):
-            param.copy_(old)
-    losses, correct = [], []
-    for X, y in batches:  # the same three steps again, with each sample's loss and answer kept
-        logits = built.net(X)
-        losses += cross_entropy(logits, y, reduction="none").tolist()
-        correct += (logits.argmax(dim=1) == y).tolist()
-        gradients = torch.autograd.grad(cross_entropy(logits, y), built.params)
-        for param, gradient in zip(built.params, gradients, strict=True):
-            param.data -= 0.1 * gradient
-    assert len(losses) == 256 + 256 + 96
-    assert train_loss == pytest.approx(sum(losses) / len(losses), rel=1e-5)
-    assert train_acc == sum(correct) / len(correct)
+def test_4_metrics_of_an_epoch_are_means_over_all_samples_taken_while_training() -> None:
+    weight = nn.Parameter(torch.zeros(1, 2, dtype=torch.float64))
+    sizes, loss_sum, correct = (3, 5, 2), 0.0, 0
+    generator = torch.Generator().manual_seed(4)
+    batches = [
+        (torch.rand(n, 1, generator=generator, dtype=torch.float64), torch.ones(n).long() * (n > 2)) for n in sizes
+    ]
+    plain, means, hits = np.zeros((1, 2)), list[float](), list[float]()
+    for X, y in batches:
+        x, P = X.numpy(), article.softmax(X.numpy() @ plain)
+        labels = y.numpy()
+        losses = -np.log(P[np.arange(len(y)), labels])
+        right = (P.argmax(axis=1) == labels).sum()
+        loss_sum, correct = loss_sum + losses.sum(), correct + int(right)
+        means, hits = [*means, losses.mean()], [*hits, right / len(y)]
+        plain = plain - 0.5 * x.T @ ((P - np.eye(2)[labels]) / len(y))
+    trainer = torch.optim.SGD([weight], lr=0.5)
+    result = common.train_epoch(lambda X: X @ weight, batches, nn.CrossEntropyLoss(), trainer)
+    weighted = "Weigh each batch's mean by its length: the last batch is smaller."
+    grade(result[0], loss_sum / 10, weighted, the_mean_of_batch_means=float(np.mean(means)), a_sum=loss_sum)
+    grade(result[1], correct / 10, weighted, the_mean_of_batch_means=float(np.mean(hits)), a_sum=correct)
 
 
-def test_4_evaluation_takes_no_gradients_and_changes_neither_weights_nor_gradients(built: Built) -> None:
-    common.train_epoch(built.net, list(islice(built.train_iter, 2)), built.loss, built.trainer)
-    before = [(param.detach().clone(), param.grad.clone()) for param in built.params if param.grad is not None]
-    needs_grad = []
+def test_4_accuracy_counts_the_correct_predictions() -> None:
+    y = torch.tensor([0, 2, 1, 1, 2])
+    logits = torch.tensor([[3, 1, 2], [0, 4, 4], [2, 7, 1], [1, 0, 2], [0, 1, 9]]) / 2
+    sentence = "accuracy is the number of rows whose first largest score stands at the label: 3 of 5."
+    actual = common.accuracy(logits, y)
+    grade(actual, 3, sentence, argmin_in_place_of_argmax=1, a_share=0.6, the_last_of_equals=4)
+    indices = torch.tensor([0, 2, 0, 1, 1])
+    grade(common.accuracy(indices, y), 3, "With class indices it counts equal ones, here 3 of 5.")
 
-    class Watched(nn.Module):
+
+@pytest.mark.parametrize("last", [2, 4])
+def test_4_evaluate_accuracy_is_a_share_of_all_samples_without_gradients(last: int) -> None:
+    labels = [torch.tensor([0, 1, 1, 2]), torch.tensor([2, 0, 1, 1])[:last]]
+    batches = [(nn.functional.one_hot(y, 10).float(), y) for y in labels]
+    batches[0][0][0] = batches[0][0][2]  # one mistake
+    modes = []
+
+    class Net(nn.Dropout):
         def forward(self, X: Tensor) -> Tensor:
-            logits = built.net(X)
-            needs_grad.append(logits.requires_grad)
-            return logits
+            modes.append((self.training, torch.is_grad_enabled()))
+            return X
 
-    test_acc = common.evaluate_accuracy(Watched(), built.test_iter)
-    assert needs_grad == [False] * 40
-    assert len(before) == 4
-    for param, (weight, gradient) in zip(built.params, before, strict=True):
-        assert torch.equal(param, weight)
-        assert param.grad is not None
-        assert torch.equal(param.grad, gradient)
-    correct = [(built.net(X).argmax(dim=1) == y).tolist() for X, y in built.test_iter]
-    assert test_acc == sum(map(sum, correct)) / sum(map(len, correct))
-
-
-@settings(deadline=None)
-@given(st.integers(1, 5).flatmap(lambda n: st.lists(st.tuples(*[st.integers(-999, 999)] * n), min_size=1)))
-def test_4_the_accumulator_keeps_n_plain_sums(rows: list[tuple[int, ...]]) -> None:
-    metric = common.Accumulator(len(rows[0]))
-    for row in rows:
-        metric.add(*row)
-    assert [metric[i] for i in range(len(rows[0]))] == [sum(column) for column in zip(*rows, strict=True)]
+    net = Net()
+    grade(
+        common.evaluate_accuracy(net, batches),
+        (3 + last) / (4 + last),
+        "The accuracy is the number correct, divided by the number of samples.",
+        a_number_correct=3 + last,
+        a_number_correct_divided_by_the_number_of_batches=(3 + last) / 2,
+        the_mean_of_batch_means=(3 / 4 + 1) / 2 if last == 2 else -1,
+    )
+    say(not any(grad for _, grad in modes), "Evaluate without gradients: with torch.no_grad().")
+    say(not any(training for training, _ in modes), "Put an nn.Module into eval mode first.")
 
 
-@st.composite
-def scores_and_labels(draw: st.DrawFn) -> tuple[list[list[int]], list[int]]:
-    """Scores of 1 to 6 samples in 1 to 4 classes, from so few values that ties are common, and a label for each."""
-    classes = draw(st.integers(1, 4))
-    row = st.lists(st.integers(0, 2), min_size=classes, max_size=classes)
-    scores = draw(st.lists(row, min_size=1, max_size=6))
-    return scores, [draw(st.integers(0, classes - 1)) for _ in scores]
+@pytest.mark.parametrize("n", [1, 3])
+def test_4_the_accumulator_keeps_n_sums_and_takes_exactly_n_numbers(n: int) -> None:
+    metric = common.Accumulator(n)
+    for row in ([1.5, 2, 3], [4, 5, 6.25], [-7, 0, 0]):
+        metric.add(*row[:n])
+    assert [metric[i] for i in range(n)] == [-1.5, 7, 9.25][:n]
+    for wrong in (n - 1, n + 1):
+        with pytest.raises(ValueError, match="argument"):
+            metric.add(*[1.0] * wrong)
 
 
-@settings(deadline=None)
-@given(scores_and_labels())
-def test_4_accuracy_is_a_plain_count_for_logits_with_ties_and_for_class_indices(
-    sample: tuple[list[list[int]], list[int]],
+def test_4_modes_a_module_trains_in_train_mode_and_predicts_in_eval_mode() -> None:
+    modes = []
+
+    class Net(nn.Linear):
+        def forward(self, X: Tensor) -> Tensor:
+            modes.append(self.training)
+            return super().forward(X)
+
+    net, batches = Net(3, 10), [(torch.rand(6, 3), torch.arange(6))]
+    trainer = torch.optim.SGD(net.parameters(), lr=0.1)
+    net.eval()
+    common.train_epoch(net, batches, nn.CrossEntropyLoss(), trainer)
+    net.train()
+    common.predict(net, batches)
+    assert modes == [True, False]
+
+
+def test_4_train_prints_each_epoch_and_returns_the_history(capsys: pytest.CaptureFixture[str]) -> None:
+    generator = torch.Generator().manual_seed(1)
+    batches = [(torch.randn(n, 3, generator=generator), torch.randint(4, (n,), generator=generator)) for n in (8, 3)]
+    torch.manual_seed(0)
+    net = nn.Linear(3, 4)
+    trainer = torch.optim.SGD(net.parameters(), lr=0.5)
+    history = common.train(net, batches, batches, nn.CrossEntropyLoss(), trainer, 11)
+    assert capsys.readouterr().out.splitlines() == [
+        f"epoch {n:02d}: train_loss={loss:.4f}, train_acc={train_acc:.4f}, test_acc={test_acc:.4f}"
+        for n, (loss, train_acc, test_acc) in enumerate(history, start=1)
+    ]
+    assert len(history) == 11
+    assert history[-1].train_loss < history[0].train_loss, "sums carried over from earlier epochs"
+    assert history[-1].test_acc == common.evaluate_accuracy(net, batches)
+
+
+@pytest.mark.parametrize(("batch_size", "n"), [(4, 4), (256, 6)])
+def test_4_predict_prints_and_returns_names_from_the_first_test_batch(
+    batch_size: int, n: int, small_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    scores, labels = sample
-    predicted = [row.index(max(row)) for row in scores]  # the first of equals
-    count = sum(p == label for p, label in zip(predicted, labels, strict=True))
-    assert common.accuracy(torch.tensor(scores, dtype=torch.float32), torch.tensor(labels)) == count
-    assert common.accuracy(torch.tensor(predicted), torch.tensor(labels)) == count
+    _, test_iter = common.load_data_fashion_mnist(batch_size, small_data)
+    names = common.predict(lambda X: torch.eye(10)[[3] * len(X)], test_iter)
+    true = ["ankle boot", "pullover", "trouser", "trouser", "shirt", "trouser"][:n]
+    assert names == [(name, "dress") for name in true]
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        f"{number}. true: {name:<10} predicted: dress" for number, name in enumerate(true, start=1)
+    ]
 
 
 def test_4_the_class_names_are_in_label_order() -> None:
-    names = ["t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"]
-    assert list(common.CLASS_NAMES) == names
-    published = FashionMNIST.classes
-    assert [name.lower().removesuffix("/top") for name in published] == names
+    names = "t-shirt, trouser, pullover, dress, coat, sandal, shirt, sneaker, bag, ankle boot"
+    assert ", ".join(common.CLASS_NAMES) == names
 
 
-# 5 With PyTorch's API
+# 5 With PyTorch's API, one hand-written part after the other
+
+
+def test_5_flatten_is_the_reshape(batch: tuple[Tensor, Tensor]) -> None:
+    assert torch.equal(nn.Flatten()(batch[0]), batch[0].reshape(-1, mlp_scratch.num_inputs))
+
+
+def test_5_linear_is_x_at_w1_plus_b1_with_its_weight_transposed(params: Params, batch: tuple[Tensor, Tensor]) -> None:
+    X, (W1, b1, _, _) = batch[0].flatten(1), params
+    layer = nn.Linear(784, 256).double()
+    layer.weight.data, layer.bias.data = W1.data.T, b1.data
+    torch.testing.assert_close(layer(X), X @ W1 + b1, rtol=0, atol=1e-12)
+
+
+def test_5_relu_is_the_hand_written_one() -> None:
+    H = torch.linspace(-3, 3, 7)
+    assert torch.equal(nn.ReLU()(H), mlp_scratch.relu(H))
+
+
+def test_5_mean_loss_is_the_mean_of_the_losses(batch: tuple[Tensor, Tensor]) -> None:
+    scores, y = batch[0].flatten(1)[:, :10], batch[1]
+    losses = nn.CrossEntropyLoss(reduction="none")(scores, y)
+    assert losses.shape == (60,)
+    torch.testing.assert_close(nn.CrossEntropyLoss()(scores, y), losses.mean(), rtol=0, atol=1e-12)
+
+
+def test_5_sgd_subtracts_lr_times_the_gradient(params: Params, batch: tuple[Tensor, Tensor]) -> None:
+    nn.CrossEntropyLoss()(scratch_net(params)(batch[0]), batch[1]).backward()
+    by_hand = [param.detach() - 0.1 * param.grad for param in params if param.grad is not None]
+    torch.optim.SGD(params, lr=0.1).step()
+    torch.testing.assert_close([param.detach() for param in params], by_hand, rtol=0, atol=1e-15)
+
+
+def test_5_make_net_is_flatten_linear_relu_linear(params: Params, batch: tuple[Tensor, Tensor]) -> None:
+    net = mlp_api.make_net(256)
+    say(isinstance(net, nn.Module), f"make_net must return a network, not {net!r}.")
+    shapes = [list(param.shape) for param in net.parameters()]
+    needed = [[256, 784], [256], [10, 256], [10]]
+    say(shapes == needed, f"The parameters of Linear(784, 256), Linear(256, 10): {needed}, not {shapes}.")
+    with torch.no_grad():
+        for theirs, ours in zip(net.double().parameters(), params, strict=True):
+            theirs.copy_(ours.t())
+    weights, rows = arrays(params), batch[0].flatten(1).numpy()
+    right = article.logits(rows, *weights)
+    grade(
+        net(batch[0]),
+        right,
+        "The network must be Flatten, Linear, ReLU, Linear.",
+        softmax_at_the_end__which_the_loss_holds=article.softmax(right),
+        a_forgotten_ReLU=(rows @ weights[0] + weights[1]) @ weights[2] + weights[3],
+        another_ReLU_at_the_end=np.maximum(right, 0),
+    )
 
 
 def test_5_init_weights_redraws_every_linear_layer_and_nothing_else() -> None:
-    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Sequential(nn.Linear(300, 300), nn.ReLU()), nn.Linear(300, 10))
-    convolution = [param.detach().clone() for param in net[0].parameters()]
+    net = nn.Sequential(nn.Conv2d(1, 4, 3), nn.Sequential(nn.Linear(300, 300)), nn.Linear(300, 10))
+    before = [param.detach().clone() for param in net.parameters()]
+    torch.manual_seed(1)
     net.apply(mlp_api.init_weights)
-    linear = [module for module in net.modules() if isinstance(module, nn.Linear)]
-    assert len(linear) == 2
-    for layer in linear:
-        assert layer.weight.std().item() == pytest.approx(0.01, rel=0.1)
-        assert not layer.bias.any()
-    assert all(torch.equal(*pair) for pair in zip(net[0].parameters(), convolution, strict=True))
+    (kernel, _, *linear) = after = list(net.parameters())
+    say(torch.equal(kernel, before[0]), "init_weights must leave a layer that is no nn.Linear alone.")
+    for weight, bias in (linear[:2], linear[2:]):
+        std = weight.std().item()
+        say(abs(std - 0.01) < 0.001, f"A weight has standard deviation {std:.4f}, it must be 0.01.")
+        say(abs(weight.mean()) < 0.001, f"A weight has mean {weight.mean():.4f}, it must be 0.")
+        say(not bias.any(), "A bias still has the numbers that nn.Linear drew: set it to zero.")
+    assert all(isinstance(param, nn.Parameter) for param in after)
 
 
-def test_5_both_versions_are_one_network_in_logits_losses_and_weights_after_fifty_steps() -> None:
-    train_iter, test_iter = common.load_data_fashion_mnist(256)
-    torch.manual_seed(0)
-    batches = [(X.double(), y) for X, y in islice(train_iter, 50)]
-    X = next(iter(test_iter))[0].double()
-    params = [nn.Parameter(param.detach().double()) for param in mlp_scratch.init_params(256)]
+def test_5_both_versions_are_one_network_after_fifty_steps(params: Params, batch: tuple[Tensor, Tensor]) -> None:
     api = mlp_api.make_net(256).double()
     with torch.no_grad():
         for theirs, ours in zip(api.parameters(), params, strict=True):
             theirs.copy_(ours.t())
-
-    def scratch(X: Tensor) -> Tensor:
-        return mlp_scratch.net(X, *params)
-
-    # Either adds up its products in an order of its own, which in float64 makes about 1e-15. A step moves weights by
-    # 1e-5 and more, so that whatever is not the same in both is far above the limit of 1e-12.
-    close = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
-    close(scratch(X), api(X))
-    scratch_trainer, api_trainer = (torch.optim.SGD(list_, lr=0.1) for list_ in (params, list(api.parameters())))
-    scratch_epoch = common.train_epoch(scratch, batches, nn.CrossEntropyLoss(reduction="none"), scratch_trainer)
-    assert common.train_epoch(api, batches, nn.CrossEntropyLoss(), api_trainer) == pytest.approx(
-        scratch_epoch, abs=1e-12
-    )
+    batches = [(batch[0][n::5], batch[1][n::5]) for n in range(5)]
+    results = []
+    for net, loss, trained in (
+        (scratch_net(params), nn.CrossEntropyLoss(reduction="none"), params),
+        (api, nn.CrossEntropyLoss(), api.parameters()),
+    ):
+        trainer = torch.optim.SGD(trained, lr=0.1)
+        results.append([common.train_epoch(net, batches, loss, trainer) for _ in range(10)])
+    # Each adds up its products in an order of its own, which in float64 makes about 1e-15.
+    torch.testing.assert_close(*map(torch.tensor, results), rtol=0, atol=1e-12)
     for theirs, ours in zip(api.parameters(), params, strict=True):
-        close(theirs, ours.t())
-    close(scratch(X), api(X))
+        torch.testing.assert_close(theirs, ours.t(), rtol=0, atol=1e-12)
