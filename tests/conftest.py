@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from PIL import ExifTags, Image, ImageOps
 
 import article
 import common
@@ -90,18 +91,41 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+# What a reader types after `python -i mlp_api.py`: all lines of the README that begin with >>>.
+SESSION = """
+import doctest
+options = {{"module_relative": False, "globs": globals(), "optionflags": doctest.ELLIPSIS}}
+print("failed:", doctest.testfile({readme!r}, encoding="utf-8", **options).failed)
+"""
+
+
+def make_photo(path: Path) -> None:
+    """Save a test pullover as a phone might: in grey on a transparent ground, and stored turned."""
+    content = (common.DATA_DIR / "FashionMNIST" / "raw" / "t10k-images-idx3-ubyte").read_bytes()
+    cloth = Image.frombytes("L", (28, 28), content[16 + 784 : 16 + 2 * 784]).resize((560, 560))
+    photo = ImageOps.invert(cloth).convert("RGBA")
+    photo.putalpha(cloth.point(lambda value: 255 * (value > 0)))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # to be turned clockwise before it is shown
+    photo.transpose(Image.Transpose.ROTATE_90).save(path, "PNG", exif=exif)
+
+
 @pytest.fixture(scope="session")
 def started_runs(
     start: Start, checkout: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> "dict[str, subprocess.Popen[str]]":
     """Both scripts, started without options from another folder; mlp_api.py by python -i."""
-    processes, folder = {}, tmp_path_factory.mktemp("links")
+    processes, folder = {}, tmp_path_factory.mktemp("started")
+    make_photo(folder / "photo.jpg")
+    session = folder / "session.py"
+    session.write_text(SESSION.format(readme=str(common.DATA_DIR.parent / "README.md")), encoding="utf-8")
     for script, options in (("mlp_scratch", []), ("mlp_api", ["-i"])):
         path = checkout / f"{script}.py"
         if sys.platform != "win32":  # where Python would look for common.py beside the link
             path = folder / path.name
             path.symlink_to(checkout / path.name)
-        processes[script] = start(*options, path, cwd=folder)
+        with session.open() as stdin:
+            processes[script] = start(*options, path, cwd=folder, stdin=stdin)
         if THREADS != "1":
             processes[script].wait(SECONDS)
     return processes
@@ -109,15 +133,14 @@ def started_runs(
 
 @pytest.fixture(scope="session")
 def runs(started_runs: "dict[str, subprocess.Popen[str]]", pytestconfig: pytest.Config) -> dict[str, Run]:
-    """What both scripts print without options, and a session after mlp_api.py."""
+    """What both scripts print without options, and after mlp_api.py the end of the session."""
     results = {}
     for script, process in started_runs.items():
-        look = "print(net(torch.zeros(2, 784)).shape)\n" if script == "mlp_api" else ""
-        out, err = process.communicate(look, timeout=SECONDS)
-        assert (err.replace(">>> ", "").strip(), process.returncode) == ("", 0)
+        out, err = process.communicate(timeout=SECONDS)
+        assert (err.replace(">>> ", "").strip(), process.returncode) == ("", 0), err
         rows = re.findall(f"^{EPOCH}$", out, re.MULTILINE)
         history = [common.Epoch(*map(float, row[1:])) for row in rows]
-        results[script] = Run(out.splitlines(), history)
+        results[script] = Run(out.splitlines(), history[:10])
     pytestconfig.stash[RUNS] = results
     return results
 

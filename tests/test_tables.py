@@ -29,7 +29,11 @@ def test_prints_three_steps_ten_epochs_and_six_predictions(script: str, runs: di
         "5. true: shirt      predicted: shirt",
         "6. true: trouser    predicted: trouser",
     ]
-    assert lines[21:] == ["torch.Size([2, 10])"] * (script == "mlp_api")  # printed in the session
+
+
+def test_a_session_goes_on_after_the_run_and_prints_what_the_readme_says(runs: dict[str, Run]) -> None:
+    lines = runs["mlp_api"].lines[21:]
+    assert lines == ["failed: 0"], "\n".join(lines)
 
 
 @both_scripts
