@@ -31,7 +31,7 @@ def test_every_link_and_file_that_the_readme_names_is_there() -> None:
         re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-")
         for title in re.findall(r"^#+ (.*)$", README, re.MULTILINE)
     }
-    text = re.sub(r"`[^`]*`", "", README)
+    text = re.sub(r"`[^`]*`|^    .*", "", README, flags=re.MULTILINE)
     for target in re.findall(r"\]\(([^)]+)\)|src=\"([^\"]+)\"", text):
         name = "".join(target)
         if name.startswith("#"):
