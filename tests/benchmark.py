@@ -112,16 +112,18 @@ def main(root: Path = common.DATA_DIR, fast: int = 15, slow: int = 5) -> None:
     print(f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads\n")
     ours, stock = common.load_data_fashion_mnist(256, root), article.loaders(256, root)
     products = products_epoch(*([len(y) for _, y in data_iter] for data_iter in ours))
-    print("| seconds an epoch | here | the article's way | matrix products alone |")
-    print("| --- | --- | --- | --- |")
-    for script, make in (("mlp_scratch", scratch_epoch), ("mlp_api", api_epoch)):
+    columns = []
+    for make in (scratch_epoch, api_epoch):
         own = make(ours)
         quick = measure({"own": own, "products": products}, fast)
         long = measure({"own": own, "article": make(stock)}, slow)
-        seconds = [statistics.median(times) for times in (quick["own"], long["article"])]
-        print(f"| `{script}.py` | {seconds[0]:.2f} | {seconds[1]:.2f}, ", end="")
-        print(f"{ratio(long['article'], long['own']):.1f} times as long | ", end="")
-        print(f"{statistics.median(quick['products']):.2f} |")
+        own_time, way, alone = map(statistics.median, (quick["own"], long["article"], quick["products"]))
+        times = f"{ratio(long['article'], long['own']):.1f}"
+        columns.append([f"{own_time:.2f}", f"{way:.2f}", times, f"{alone:.2f}"])
+    print("| seconds an epoch | `mlp_scratch.py` | `mlp_api.py` |\n| --- | --- | --- |")
+    names = ("here", "the article's way", "times as long", "matrix products alone")
+    for name, *figures in zip(names, *columns, strict=True):
+        print(f"| {name} | {' | '.join(figures)} |")
 
     if sys.platform == "linux":
         one = f"article.history('mlp_scratch', {str(root)!r}, 1, 256, 256, 0.1, 0)"

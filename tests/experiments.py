@@ -249,9 +249,9 @@ def main(seeds: Sequence[int] = range(5), options: str = "", workers: int | None
         for name, (what, change, part) in table.items():
             cells = [cell(column) for column in list(zip(*results[what, change], strict=True))[part]]
             print(f"| {name} | {' | '.join(cells)} |")
-    print(f"\n| `--seed` | {' | '.join(map(str, seeds))} |\n|{' --- |' * (len(seeds) + 1)}")
-    for name, column in zip(BY_SEED, zip(*results[MLP[:2]], strict=True), strict=True):
-        print(f"| {name} | {' | '.join(f'{value:.3f}' for value in column)} |")
+    print(f"\n| `--seed` | {' | '.join(BY_SEED)} |\n|{' --- |' * (len(BY_SEED) + 1)}")
+    for seed, values in zip(seeds, results[MLP[:2]], strict=True):
+        print(f"| {seed} | {' | '.join(f'{value:.3f}' for value in values)} |")
 
 
 def run(what: Measure, change: Change, seed: int) -> Figures:
