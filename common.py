@@ -203,17 +203,17 @@ def read_file(root: Path, name: str) -> Tensor:
     raise UserError(f"{path} is {kind}: {WHAT_TO_DO}")
 
 
-def download(root: Path, missing: Path) -> None:
+def download(root: Path, path: Path) -> None:
     """Let torchvision download all four files; UserError if it cannot, or if they lie nearby."""
     for place in ("FashionMNIST/raw", ".", "raw", "FashionMNIST", "*/FashionMNIST/raw"):
-        for found in root.glob(f"{place}/{missing.name.replace('-idx', '?idx')}"):
-            raise UserError(f"{missing} is missing, but {found} is there: move or rename it")
+        for near in root.glob(f"{place}/{path.name.replace('-idx', '?idx')}"):
+            raise UserError(f"{path} is missing, but {near} is there: move it or change --data-dir")
     socket.setdefaulttimeout(20)  # seconds that the server may stay silent
     try:
         FashionMNIST(root, download=True)
     except (OSError, RuntimeError, HTTPException) as error:
         reason = (str(error).strip() or repr(error)).splitlines()[-1]
-        raise UserError(f"{missing} is missing, no download ({reason}): {WHAT_TO_DO}") from error
+        raise UserError(f"{path} is missing, no download ({reason}): {WHAT_TO_DO}") from error
 
 
 def save_figure(
@@ -348,7 +348,7 @@ def run(main: Callable[[], T]) -> T:
         message = "error: not enough memory: try a smaller --num-hiddens or --batch-size"
     except OSError:
         try:
-            print(end="", flush=True)
+            print(flush=True)
         except OSError as error:  # so it was the output that failed
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries again
             if error.errno in (errno.EPIPE, errno.EINVAL):
