@@ -55,26 +55,32 @@ def ends(monkeypatch: Patch, capsys: Capture) -> Ends:
     return ends
 
 
+@pytest.fixture(scope="session", autouse=True)
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Let data be a folder of 1,000 training and 300 test images in all tests: an epoch takes no time."""
+    root = tmp_path_factory.mktemp("data")
+    raw = root / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    for path in (ROOT / "data" / "FashionMNIST" / "raw").iterdir():
+        n = 1000 if path.name.startswith("train") else 300
+        end = 16 + n * 784 if "images" in path.name else 8 + n
+        content = path.read_bytes()
+        (raw / path.name).write_bytes(content[:4] + n.to_bytes(4, "big") + content[8:end])
+    common.DATA_DIR = root
+    common.load_data_fashion_mnist.__defaults__ = (root,)
+    return root
+
+
 @pytest.fixture(scope="session")
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A read-only copy of what a run needs."""
     folder = tmp_path_factory.mktemp("checkout")
-    shutil.copytree(common.DATA_DIR, folder / "data")
+    shutil.copytree(ROOT / "data", folder / "data")
     for name in ("common.py", "mlp_scratch.py", "mlp_api.py"):
         shutil.copy(ROOT / name, folder)
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o555)
     return folder
-
-
-def make_photo(path: Path) -> None:
-    """Save a test pullover as a phone might: in grey on a transparent ground, and stored turned."""
-    cloth = FashionMNIST(common.DATA_DIR, train=False)[1][0].resize((560, 560))
-    photo = ImageOps.invert(cloth).convert("RGBA")
-    photo.putalpha(cloth.point(lambda value: 255 * (value > 0)))
-    exif = Image.Exif()
-    exif[ExifTags.Base.Orientation] = 6  # to be turned clockwise before it is shown
-    photo.transpose(Image.Transpose.ROTATE_90).save(path, "PNG", exif=exif)
 
 
 # What a reader types after `python -i mlp_api.py`: all lines of the README that begin with >>>.
@@ -89,9 +95,15 @@ print("failed:", doctest.testfile({str(ROOT / "README.md")!r}, encoding="utf-8",
 def started(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Process]:
     """Both scripts, started without options from another folder; mlp_api.py by python -i."""
     processes, folder = {}, tmp_path_factory.mktemp("started")
-    make_photo(folder / "photo.jpg")
     session = folder / "session.py"
     session.write_text(SESSION, encoding="utf-8")
+    # A pullover as a phone might store it: in grey on a transparent ground, and turned.
+    cloth = FashionMNIST(ROOT / "data", train=False)[1][0].resize((560, 560))
+    photo = ImageOps.invert(cloth).convert("RGBA")
+    photo.putalpha(cloth.point(lambda value: 255 * (value > 0)))
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6  # to be turned clockwise before it is shown
+    photo.transpose(Image.Transpose.ROTATE_90).save(folder / "photo.jpg", "PNG", exif=exif)
     for script, options in (("mlp_scratch", []), ("mlp_api", ["-i"])):
         path = checkout / f"{script}.py"
         if sys.platform != "win32":  # where Python would look for common.py beside the link
@@ -119,20 +131,6 @@ def runs(started: dict[str, Process]) -> dict[str, list[str]]:
         assert (err.replace(">>> ", "").strip(), process.returncode) == ("", 0), err
         RUNS[script] = out.splitlines()
     return RUNS
-
-
-@pytest.fixture(scope="session")
-def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A torchvision root with 1,000 training and 300 test images: an epoch takes no time."""
-    root = tmp_path_factory.mktemp("data")
-    raw = root / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for path in (common.DATA_DIR / "FashionMNIST" / "raw").iterdir():
-        n = 1000 if path.name.startswith("train") else 300
-        end = 16 + n * 784 if "images" in path.name else 8 + n
-        content = path.read_bytes()
-        (raw / path.name).write_bytes(content[:4] + n.to_bytes(4, "big") + content[8:end])
-    return root
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -4,7 +4,6 @@ import hashlib
 import math
 import re
 from functools import partial
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -17,7 +16,7 @@ import article
 import common
 import mlp_api
 import mlp_scratch
-from conftest import Capture, Patch
+from conftest import ROOT, Capture, Patch
 
 both_scripts = pytest.mark.parametrize("script", [mlp_scratch, mlp_api], ids=["scratch", "api"])
 close = partial(torch.testing.assert_close, rtol=0, atol=1e-12)
@@ -65,30 +64,29 @@ def grade(actual: object, right: Tensor | float, sentence: str, **mistakes: Tens
 
 
 @both_scripts
-def test_4_1_1_the_hyperparameters_are_the_article_s_and_take_effect_when_they_are_edited(
-    script: ModuleType, small_data: Path, monkeypatch: Patch
+def test_4_1_1_hyperparameters_are_the_article_s_and_take_effect_when_edited(
+    script: ModuleType, monkeypatch: Patch
 ) -> None:
     names = ["num_inputs", "num_outputs", "batch_size", "num_hiddens", "num_epochs", "lr"]
     assert [getattr(script, name) for name in names] == [784, 10, 256, 256, 10, 0.1]
-    data = f"--data-dir={small_data}"
-    _, _, expected = script.main(["--batch-size=99", "--num-hiddens=7", "--epochs=2", "--lr=0.2", data])
+    _, _, expected = script.main(["--batch-size=99", "--num-hiddens=7", "--epochs=2", "--lr=0.2"])
     for name, value in zip(names[2:], (99, 7, 2, 0.2), strict=True):
         monkeypatch.setattr(script, name, value)
-    assert script.main([data])[2] == expected
+    assert script.main([])[2] == expected
 
 
 def test_4_1_2_the_data_files_have_the_checksums_that_their_readme_lists() -> None:
-    readme = (common.DATA_DIR / "README.md").read_text(encoding="utf-8")
+    readme = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (\S+-ubyte) \| (\d+) \| ([0-9a-f]{32}) \|$", readme, re.MULTILINE)
     assert len(rows) == 4
     for name, size, md5 in rows:
-        content = (common.DATA_DIR / "FashionMNIST" / "raw" / name).read_bytes()
+        content = (ROOT / "data" / "FashionMNIST" / "raw" / name).read_bytes()
         assert (len(content), hashlib.md5(content).hexdigest()) == (int(size), md5), name
 
 
-def test_4_1_2_batches_shuffled_or_not_are_bit_for_bit_those_of_totensor_and_a_stock_loader(small_data: Path) -> None:
+def test_4_1_2_batches_shuffled_or_not_are_bit_for_bit_those_of_totensor_and_a_stock_loader() -> None:
     passes = []
-    for train_iter, test_iter in (common.load_data_fashion_mnist(256, small_data), article.loaders(256, small_data)):
+    for train_iter, test_iter in (common.load_data_fashion_mnist(256), article.loaders(256, common.DATA_DIR)):
         torch.manual_seed(5)
         batches = [*train_iter, *test_iter, *train_iter]
         passes.append((batches, torch.get_rng_state(), len(train_iter), len(test_iter)))
@@ -159,11 +157,9 @@ def test_4_1_5_forward_returns_the_logits(size: int) -> None:
 
 
 @both_scripts
-def test_4_1_6_the_loss_takes_logits_and_holds_log_softmax_and_negative_log_likelihood(
-    script: ModuleType, small_data: Path, monkeypatch: Patch
-) -> None:
+def test_4_1_6_the_loss_holds_log_softmax_and_negative_log_likelihood(script: ModuleType, monkeypatch: Patch) -> None:
     monkeypatch.setattr(common, "train", lambda *args: args)
-    _, _, (_, _, _, loss, _, _) = script.main([f"--data-dir={small_data}"])
+    _, _, (_, _, _, loss, _, _) = script.main([])
     scores = IMAGES[:, 0, 0, :10] * 30
     losses = scores.logsumexp(1) - scores[range(60), LABELS]
     actual = loss(scores, LABELS)
@@ -268,19 +264,17 @@ def test_4_the_accumulator_keeps_n_sums_and_takes_exactly_n_numbers() -> None:
 
 
 @both_scripts
-def test_4_a_run_trains_all_203530_parameters_prints_each_epoch_and_returns_the_history(
-    script: ModuleType, small_data: Path, capsys: Capture
-) -> None:
-    _, before, _ = script.main(["--epochs=1", f"--data-dir={small_data}"])
+def test_4_a_run_trains_all_203530_parameters_and_prints_each_epoch(script: ModuleType, capsys: Capture) -> None:
+    _, before, _ = script.main(["--epochs=1"])
     capsys.readouterr()
-    net, params, history = script.main(["--epochs=2", f"--data-dir={small_data}"])
+    net, params, history = script.main(["--epochs=2"])
     assert [param.numel() for param in params] == [784 * 256, 256, 256 * 10, 10]
     assert not any(torch.equal(*both) for both in zip(params, before, strict=True))
     assert capsys.readouterr().out.splitlines()[3:5] == [
         f"epoch {n:02d}: train_loss={loss:.4f}, train_acc={train_acc:.4f}, test_acc={test_acc:.4f}"
         for n, (loss, train_acc, test_acc) in enumerate(history, start=1)
     ]
-    _, test_iter = common.load_data_fashion_mnist(256, small_data)
+    _, test_iter = common.load_data_fashion_mnist(256)
     assert history[1].test_acc == common.evaluate_accuracy(net, test_iter)
     for param in params:
         param.data.zero_()

@@ -38,13 +38,14 @@ def no_network(monkeypatch: Patch) -> Iterator[None]:
 
 
 @pytest.fixture
-def copy(small_data: Path, tmp_path: Path) -> Path:
+def copy(tmp_path: Path) -> Path:
     """A small data set of its own, as root."""
-    return shutil.copytree(small_data, tmp_path / "data")
+    return shutil.copytree(common.DATA_DIR, tmp_path / "data")
 
 
-def test_images_can_be_taken_out_one_by_one_in_slices_and_through_any_loader(small_data: Path) -> None:
-    ours, stock = (load(64, small_data)[0].dataset for load in (common.load_data_fashion_mnist, article.loaders))
+def test_images_can_be_taken_out_one_by_one_in_slices_and_through_any_loader() -> None:
+    ours = common.load_data_fashion_mnist(64)[0].dataset
+    stock = article.loaders(64, common.DATA_DIR)[0].dataset
     assert isinstance(ours, common.ImageDataset)
     assert len(ours) == 1000
     assert torch.equal(ours[-1][0], stock[-1][0])
@@ -127,10 +128,10 @@ def test_files_that_lie_beside_their_place_are_found_and_nothing_is_left_behind(
     assert sorted(copy.parent.rglob("*")) == before
 
 
-def test_missing_files_are_downloaded(small_data: Path, tmp_path: Path, monkeypatch: Patch) -> None:
+def test_missing_files_are_downloaded(tmp_path: Path, monkeypatch: Patch) -> None:
     resources = []
     for archive, _ in FashionMNIST.resources:
-        packed = gzip.compress((small_data / RAW / archive[:-3]).read_bytes(), 1)
+        packed = gzip.compress((common.DATA_DIR / RAW / archive[:-3]).read_bytes(), 1)
         (tmp_path / archive).write_bytes(packed)
         resources.append((archive, hashlib.md5(packed).hexdigest()))
     monkeypatch.setattr(FashionMNIST, "resources", resources)
@@ -140,7 +141,7 @@ def test_missing_files_are_downloaded(small_data: Path, tmp_path: Path, monkeypa
         monkeypatch.setattr(FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
         _, test_iter = common.load_data_fashion_mnist(300, tmp_path)
         server.shutdown()
-    _, expected = common.load_data_fashion_mnist(300, small_data)
+    _, expected = common.load_data_fashion_mnist(300)
     assert torch.equal(next(iter(test_iter))[0], next(iter(expected))[0])
 
 
@@ -184,7 +185,7 @@ def test_a_file_that_cannot_be_read_whole(error: Exception, words: str, ends: En
     assert words in ends()
 
 
-def test_an_error_in_our_own_code_does_not_blame_the_data(small_data: Path, monkeypatch: Patch) -> None:
+def test_an_error_in_our_own_code_does_not_blame_the_data(monkeypatch: Patch) -> None:
     monkeypatch.setattr(common, "ImageDataset", lambda *args: [][0])
     with pytest.raises(IndexError):
-        common.load_data_fashion_mnist(256, small_data)
+        common.load_data_fashion_mnist(256)

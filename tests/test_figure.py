@@ -1,6 +1,7 @@
 """The picture: what is in it, of which networks, and what stops it before the training."""
 
 import sys
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
@@ -35,11 +36,6 @@ def saved(monkeypatch: Patch) -> Saved:
     return result
 
 
-@pytest.fixture
-def test_iter(small_data: Path) -> common.Loader:
-    return common.load_data_fashion_mnist(256, small_data)[1]
-
-
 class Boots(nn.Module):
     """A network for which everything is an ankle boot."""
 
@@ -48,29 +44,37 @@ class Boots(nn.Module):
         return torch.eye(10)[[9] * len(X)]
 
 
+BOOTS = Boots()
+
+
+def save(net: common.Net = BOOTS, history: list[common.Epoch] = HISTORY, weights: Sequence[Tensor] = ()) -> None:
+    _, test_iter = common.load_data_fashion_mnist(256)
+    common.save_figure("x.png", history, net, test_iter, list(weights))
+
+
 def layers(*sizes: int) -> nn.Sequential:
     """Return Linear layers of these sizes."""
     return nn.Sequential(nn.Flatten(), *(nn.Linear(*pair) for pair in pairwise(sizes)))
 
 
-def test_a_script_saves_a_picture_by_its_ending(small_data: Path, tmp_path: Path) -> None:
+def test_a_script_saves_a_picture_by_its_ending(tmp_path: Path) -> None:
     path = tmp_path / "picture.PNG"
-    mlp_api.main(["--epochs=1", "--data-dir", str(small_data), "--figure", str(path)])
+    mlp_api.main(["--epochs=1", "--figure", str(path)])
     assert path.read_bytes().startswith(b"\x89PNG\r\n")
     assert path.stat().st_size > 50_000
 
 
-def test_the_hand_written_network_hands_over_its_weights(small_data: Path, monkeypatch: Patch) -> None:
+def test_the_hand_written_network_hands_over_its_weights(monkeypatch: Patch) -> None:
     handed: list[Tensor] = []
     monkeypatch.setattr(common, "save_figure", lambda *_, weights: handed.extend(weights))
-    _, (W1, _, W2, _), _ = mlp_scratch.main(["--epochs=1", "--data-dir", str(small_data), "--figure=x.svg"])
+    _, (W1, _, W2, _), _ = mlp_scratch.main(["--epochs=1", "--figure=x.svg"])
     assert handed[0] is W1
     assert handed[1] is W2
 
 
 @pytest.mark.parametrize("epochs", [3, 1])
-def test_the_curves_are_the_history_with_a_tick_an_epoch(epochs: int, test_iter: common.Loader, saved: Saved) -> None:
-    common.save_figure("x.png", HISTORY[:epochs], Boots(), test_iter, [])
+def test_the_curves_are_the_history_with_a_tick_an_epoch(epochs: int, saved: Saved) -> None:
+    save(history=HISTORY[:epochs])
     left, right, _ = saved.figures[0].axes
     lines = [*left.lines, *right.lines]
     assert [tuple(line.get_ydata()) for line in lines] == [*zip(*HISTORY[:epochs], strict=True)]
@@ -80,13 +84,11 @@ def test_the_curves_are_the_history_with_a_tick_an_epoch(epochs: int, test_iter:
 
 
 @pytest.mark.parametrize("right", [286, 295, 300])  # of 300: twelve mistakes or fewer
-def test_the_confusion_matrix_and_the_first_mistakes_with_both_names(
-    right: int, test_iter: common.Loader, saved: Saved
-) -> None:
-    X, y = (torch.cat(parts) for parts in zip(*test_iter, strict=True))
+def test_the_confusion_matrix_and_the_first_mistakes_with_both_names(right: int, saved: Saved) -> None:
+    X, y = (torch.cat(parts) for parts in zip(*common.load_data_fashion_mnist(256)[1], strict=True))
     y_hat = torch.cat([y[:right], (y[right:] + 1) % 10])
     answers = iter(torch.eye(10)[y_hat].split(256))
-    common.save_figure("x.png", HISTORY, lambda X: next(answers), test_iter, [])
+    save(lambda X: next(answers))
     matrix = saved.figures[0].axes[2]
     counts = np.zeros((10, 10))
     np.add.at(counts, (y.numpy(), y_hat.numpy()), 1)
@@ -100,13 +102,13 @@ def test_the_confusion_matrix_and_the_first_mistakes_with_both_names(
 
 
 @pytest.mark.parametrize("num_hiddens", [1, 13, 60])
-def test_the_largest_columns_of_w1_stand_on_one_scale_with_the_class_that_they_vote_for(
-    num_hiddens: int, test_iter: common.Loader, saved: Saved
+def test_the_largest_columns_of_w1_stand_on_one_scale_with_the_class_they_favour(
+    num_hiddens: int, saved: Saved
 ) -> None:
     # Each column is larger than the one before, and votes for the class of its last digit.
     W1 = torch.randn(784, num_hiddens) * 1.3 ** torch.arange(num_hiddens)
     W2 = torch.eye(10).repeat(6, 1)[:num_hiddens]
-    common.save_figure("x.png", HISTORY, Boots(), test_iter, [W1, W2])
+    save(weights=[W1, W2])
     panel, units = saved.panels[1], list(range(num_hiddens)[-12:])
     assert torch.equal(panel.images, W1.T[units].reshape(-1, 28, 28))
     assert panel.names == [CLASSES[unit % 10] for unit in units]
@@ -133,18 +135,18 @@ def test_draw_shows_each_image_below_its_name() -> None:
     ids=["one layer", "three layers", "nested", "no layer", "convolution"],
 )
 def test_any_network_from_images_to_logits_gets_a_picture(
-    net: nn.Module, panels: list[list[str]], small_data: Path, saved: Saved, monkeypatch: Patch
+    net: nn.Module, panels: list[list[str]], saved: Saved, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(mlp_api, "make_net", lambda num_hiddens: net)
-    mlp_api.main(["--epochs=1", "--data-dir", str(small_data), "--figure=x.png"])
+    mlp_api.main(["--epochs=1", "--figure=x.png"])
     assert [panel.names for panel in saved.panels[1:]] == panels
 
 
 @pytest.mark.usefixtures("saved")
-def test_a_full_disk_behind_the_picture_is_named(test_iter: common.Loader, monkeypatch: Patch) -> None:
+def test_a_full_disk_behind_the_picture_is_named(monkeypatch: Patch) -> None:
     monkeypatch.setattr(Figure, "savefig", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(common.UserError, match=r"^cannot write the picture \(.* No space left on device\): name an"):
-        common.save_figure("x.png", HISTORY, Boots(), test_iter, [])
+        save()
 
 
 def test_a_broken_matplotlib_is_named_before_the_training(ends: Ends, monkeypatch: Patch) -> None:

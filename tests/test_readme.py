@@ -3,7 +3,6 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 
 import benchmark
 import common
@@ -30,20 +29,19 @@ def test_every_link_and_file_that_the_readme_names_is_there() -> None:
         assert target in anchors or target.startswith("https://") or (ROOT / target).exists(), target
 
 
-def test_the_benchmark_starts(small_data: Path, monkeypatch: Patch, capsys: Capture) -> None:
+def test_the_benchmark_starts(monkeypatch: Patch, capsys: Capture) -> None:
     monkeypatch.setattr(benchmark, "peak_megabytes", lambda code: 1.0)
-    benchmark.main(small_data, fast=1, slow=1)
+    benchmark.main(common.DATA_DIR, fast=1, slow=1)
     assert "| `mlp_api.py` | 0." in capsys.readouterr().out
 
 
-def test_the_experiments_start(small_data: Path, monkeypatch: Patch, capsys: Capture) -> None:
+def test_the_experiments_start(monkeypatch: Patch, capsys: Capture) -> None:
     monkeypatch.setattr(experiments, "ProcessPoolExecutor", ThreadPoolExecutor)
-    monkeypatch.setattr(common.load_data_fashion_mnist, "__defaults__", (small_data,))
     few = [(title, names, dict([*rows.items()][:1])) for title, names, rows in experiments.TABLES]
     monkeypatch.setattr(experiments, "few", partial(experiments.over_fitting, (1, 2, 3)))
     few[-1][2]["10"] = (experiments.few, experiments.Change(), slice(3))
     monkeypatch.setattr(experiments, "TABLES", few)
-    experiments.main(range(1), f"--epochs 1 --data-dir {small_data}", workers=1)
+    experiments.main(range(1), "--epochs 1", workers=1)
     out = capsys.readouterr().out
     assert "nan" not in out
     assert out.count("\n| ") == 3 * len(few) + 2 + 7

@@ -98,30 +98,28 @@ def test_a_full_disk_behind_the_output_is_named(ends: Ends, monkeypatch: Patch) 
 # What stops it
 
 
-def test_ctrl_c_in_the_middle_of_an_epoch(small_data: Path, ends: Ends, monkeypatch: Patch) -> None:
+def test_ctrl_c_in_the_middle_of_an_epoch(ends: Ends, monkeypatch: Patch) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(common, "accuracy", lambda *_: signal.raise_signal(signal.SIGINT))
-    assert ends("--data-dir", small_data, status=130) == "interrupted"
+    assert ends(status=130) == "interrupted"
 
 
 @pytest.mark.parametrize("output", [io.StringIO(), None])  # as in an IDE, and without a console
 def test_a_training_that_diverges_stops_after_that_epoch_whatever_its_output_is(
-    output: io.StringIO | None, small_data: Path, ends: Ends, monkeypatch: Patch
+    output: io.StringIO | None, ends: Ends, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", output)
     text = "error: the training diverged, its loss is not finite: try a smaller --lr"
-    assert ends("--lr=1e37", "--data-dir", small_data) == text
+    assert ends("--lr=1e37") == text
     if output:
         assert output.getvalue().splitlines()[-1].startswith("epoch 01: train_loss=nan")
 
 
 @both_scripts
 @pytest.mark.parametrize("num_hiddens", [10**12, 2**62])
-def test_more_hidden_units_than_any_memory_holds(
-    script: ModuleType, num_hiddens: int, small_data: Path, ends: Ends
-) -> None:
+def test_more_hidden_units_than_any_memory_holds(script: ModuleType, num_hiddens: int, ends: Ends) -> None:
     text = "error: not enough memory: try a smaller --num-hiddens or --batch-size"
-    assert ends("--num-hiddens", num_hiddens, "--data-dir", small_data, main=script.main) == text
+    assert ends("--num-hiddens", num_hiddens, main=script.main) == text
 
 
 @pytest.mark.parametrize(

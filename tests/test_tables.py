@@ -1,11 +1,11 @@
 """Both scripts, run as a person runs them, against the article and against each other."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 import article
+import common
 import mlp_api
 import mlp_scratch
 
@@ -43,9 +43,9 @@ def test_a_session_goes_on_after_the_run_and_prints_what_the_readme_says(runs: d
 @both_scripts
 @pytest.mark.parametrize(("batch_size", "num_hiddens", "lr", "seed"), [(30, 5, 0.02, 3), (5000, 40, 0.5, 2**64 - 1)])
 def test_for_any_options_the_epochs_are_those_of_the_article_s_own_way(
-    script: str, batch_size: int, num_hiddens: int, lr: float, seed: int, small_data: Path
+    script: str, batch_size: int, num_hiddens: int, lr: float, seed: int
 ) -> None:
     options = f"--epochs 2 --batch-size {batch_size} --num-hiddens {num_hiddens} --lr {lr} --seed {seed}"
     main = {"mlp_scratch": mlp_scratch.main, "mlp_api": mlp_api.main}[script]
-    _, _, history = main([*options.split(), "--data-dir", str(small_data)])
-    assert history == article.history(script, small_data, 2, batch_size, num_hiddens, lr, seed)
+    _, _, history = main(options.split())
+    assert history == article.history(script, common.DATA_DIR, 2, batch_size, num_hiddens, lr, seed)
