@@ -22,14 +22,17 @@ from torchvision.datasets import FashionMNIST
 import article
 import common
 import mlp_api
+import mlp_scratch
 
 ROOT = Path(common.__file__).parent
 SECONDS = 900  # after which a process counts as hanging
-RUNS: dict[str, list[str]] = {}  # the lines that each script printed
 Process = subprocess.Popen[str]
+Runs = dict[str, list[str]]
 Ends = Callable[..., str]
 Patch = pytest.MonkeyPatch
 Capture = pytest.CaptureFixture[str]
+RUNS: Runs = {}  # the lines that each script printed
+both_scripts = pytest.mark.parametrize("script", [mlp_scratch, mlp_api], ids=["scratch", "api"])
 
 
 def start(*arguments: object, **kwargs: Any) -> Process:
@@ -56,8 +59,8 @@ def ends(monkeypatch: Patch, capsys: Capture) -> Ends:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Let data be a folder of 1,000 training and 300 test images in all tests: an epoch takes no time."""
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let all tests find 1,000 training and 300 test images as the data set: an epoch takes no time."""
     root = tmp_path_factory.mktemp("data")
     raw = root / "FashionMNIST" / "raw"
     raw.mkdir(parents=True)
@@ -68,7 +71,6 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (raw / path.name).write_bytes(content[:4] + n.to_bytes(4, "big") + content[8:end])
     common.DATA_DIR = root
     common.load_data_fashion_mnist.__defaults__ = (root,)
-    return root
 
 
 @pytest.fixture(scope="session")
@@ -91,10 +93,13 @@ print("failed:", doctest.testfile({str(ROOT / "README.md")!r}, encoding="utf-8",
 """
 
 
-@pytest.fixture(scope="session")
-def started(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Process]:
-    """Both scripts, started without options from another folder; mlp_api.py by python -i."""
-    processes, folder = {}, tmp_path_factory.mktemp("started")
+@pytest.fixture(scope="session", autouse=True)
+def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Process]:
+    """Start both scripts, if a test looks at them, without options from another folder: they run while others do."""
+    processes: dict[str, Process] = {}
+    if not any("runs" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        return processes
+    checkout, folder = request.getfixturevalue("checkout"), tmp_path_factory.mktemp("started")
     session = folder / "session.py"
     session.write_text(SESSION, encoding="utf-8")
     # A pullover as a phone might store it: in grey on a transparent ground, and turned.
@@ -116,15 +121,8 @@ def started(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
     return processes
 
 
-@pytest.fixture(scope="session", autouse=True)
-def early(request: pytest.FixtureRequest) -> None:
-    """Start both scripts if a selected test looks at them: they run while other tests do."""
-    if any("runs" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        request.getfixturevalue("started")
-
-
 @pytest.fixture(scope="session")
-def runs(started: dict[str, Process]) -> dict[str, list[str]]:
+def runs(started: dict[str, Process]) -> Runs:
     """What both scripts print without options, and after mlp_api.py the end of the session."""
     for script, process in started.items():
         out, err = process.communicate(timeout=SECONDS)

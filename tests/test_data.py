@@ -176,7 +176,7 @@ def test_what_may_not_be_read_or_written_is_named(
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (OSError(5, "Input/output error"), "train-labels-idx1-ubyte cannot be read (Input/output error)"),
+        (OSError(5, "I/O error"), "labels-idx1-ubyte cannot be read (I/O error)"),
         (MemoryError(), "not enough memory"),
     ],
 )

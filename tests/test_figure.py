@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -25,13 +24,9 @@ Saved = SimpleNamespace
 
 @pytest.fixture
 def saved(monkeypatch: Patch) -> Saved:
-    """The figures that were saved and the panels of images that were drawn, both not in truth."""
+    """The figures that were saved and the panels of images (images, names, style), both not drawn in truth."""
     result = SimpleNamespace(figures=[], panels=[])
-
-    def draw(_: object, title: str, images: Tensor, names: list[str], **style: object) -> None:
-        result.panels.append(SimpleNamespace(images=images, names=names, style=style))
-
-    monkeypatch.setattr(common, "draw", draw)
+    monkeypatch.setattr(common, "draw", lambda *panel, **style: result.panels.append((*panel[2:], style)))
     monkeypatch.setattr(Figure, "savefig", lambda figure, *_, **__: result.figures.append(figure))
     return result
 
@@ -50,11 +45,6 @@ BOOTS = Boots()
 def save(net: common.Net = BOOTS, history: list[common.Epoch] = HISTORY, weights: Sequence[Tensor] = ()) -> None:
     _, test_iter = common.load_data_fashion_mnist(256)
     common.save_figure("x.png", history, net, test_iter, list(weights))
-
-
-def layers(*sizes: int) -> nn.Sequential:
-    """Return Linear layers of these sizes."""
-    return nn.Sequential(nn.Flatten(), *(nn.Linear(*pair) for pair in pairwise(sizes)))
 
 
 def test_a_script_saves_a_picture_by_its_ending(tmp_path: Path) -> None:
@@ -96,9 +86,9 @@ def test_the_confusion_matrix_and_the_first_mistakes_with_both_names(right: int,
     assert [int(text.get_text()) for text in matrix.texts] == counts.flatten().tolist()
     for labels in (matrix.get_xticklabels(), matrix.get_yticklabels()):
         assert [label.get_text() for label in labels] == CLASSES
-    wrong = list(range(right, 300)[:12])
-    assert torch.equal(saved.panels[0].images, X[wrong, 0])
-    assert saved.panels[0].names == [f"{CLASSES[y[i]]}\n{CLASSES[y_hat[i]]}" for i in wrong]
+    (images, names, _), wrong = saved.panels[0], list(range(right, 300)[:12])
+    assert torch.equal(images, X[wrong, 0])
+    assert names == [f"{CLASSES[y[i]]}\n{CLASSES[y_hat[i]]}" for i in wrong]
 
 
 @pytest.mark.parametrize("num_hiddens", [1, 13, 60])
@@ -109,10 +99,10 @@ def test_the_largest_columns_of_w1_stand_on_one_scale_with_the_class_they_favour
     W1 = torch.randn(784, num_hiddens) * 1.3 ** torch.arange(num_hiddens)
     W2 = torch.eye(10).repeat(6, 1)[:num_hiddens]
     save(weights=[W1, W2])
-    panel, units = saved.panels[1], list(range(num_hiddens)[-12:])
-    assert torch.equal(panel.images, W1.T[units].reshape(-1, 28, 28))
-    assert panel.names == [CLASSES[unit % 10] for unit in units]
-    assert panel.style["vmax"] == -panel.style["vmin"] > 0
+    (images, names, style), units = saved.panels[1], list(range(num_hiddens)[-12:])
+    assert torch.equal(images, W1.T[units].reshape(-1, 28, 28))
+    assert names == [CLASSES[unit % 10] for unit in units]
+    assert style["vmax"] == -style["vmin"] > 0
 
 
 def test_draw_shows_each_image_below_its_name() -> None:
@@ -126,20 +116,19 @@ def test_draw_shows_each_image_below_its_name() -> None:
 @pytest.mark.parametrize(
     ("net", "panels"),  # panels of columns of W1, each as its names
     [
-        (layers(784, 10), [CLASSES]),
-        (layers(784, 4, 3, 10), [[""] * 4]),
-        (nn.Sequential(nn.Sequential(layers(784, 10))), [CLASSES]),
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 10)), [CLASSES]),
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 4), nn.Linear(4, 3), nn.Linear(3, 10)), [[""] * 4]),
+        (nn.Sequential(nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(784, 10)))), [CLASSES]),
         (nn.Sequential(nn.Conv2d(1, 10, 28), nn.Flatten()), []),
-        (nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), layers(6 * 784, 10)), []),
+        (nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), nn.Flatten(), nn.Linear(6 * 784, 10)), []),
     ],
-    ids=["one layer", "three layers", "nested", "no layer", "convolution"],
 )
 def test_any_network_from_images_to_logits_gets_a_picture(
     net: nn.Module, panels: list[list[str]], saved: Saved, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(mlp_api, "make_net", lambda num_hiddens: net)
     mlp_api.main(["--epochs=1", "--figure=x.png"])
-    assert [panel.names for panel in saved.panels[1:]] == panels
+    assert [names for _, names, _ in saved.panels[1:]] == panels
 
 
 @pytest.mark.usefixtures("saved")

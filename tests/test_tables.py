@@ -1,23 +1,22 @@
 """Both scripts, run as a person runs them, against the article and against each other."""
 
 import re
+from types import ModuleType
 
 import pytest
 
 import article
 import common
-import mlp_api
-import mlp_scratch
+from conftest import Runs, both_scripts
 
 STEPS = {"mlp_scratch": "Initialising the MLP's parameters", "mlp_api": "Creating the MLP"}
-both_scripts = pytest.mark.parametrize("script", STEPS)
 
 
 @both_scripts
-def test_prints_three_steps_the_article_s_table_and_six_predictions(script: str, runs: dict[str, list[str]]) -> None:
-    lines = runs[script]
-    assert lines[:3] == ["Loading Fashion-MNIST", STEPS[script], "Training"]
-    for number, row in enumerate(article.tables()[script], start=1):
+def test_prints_three_steps_the_article_s_table_and_six_predictions(script: ModuleType, runs: Runs) -> None:
+    lines = runs[script.__name__]
+    assert lines[:3] == ["Loading Fashion-MNIST", STEPS[script.__name__], "Training"]
+    for number, row in enumerate(article.tables()[script.__name__], start=1):
         line = lines[2 + number]
         figures = re.fullmatch(f"epoch {number:02d}: train_loss=(.{{6}}), train_acc=(.{{6}}), test_acc=(.{{6}})", line)
         assert figures, line
@@ -35,7 +34,7 @@ def test_prints_three_steps_the_article_s_table_and_six_predictions(script: str,
     ]
 
 
-def test_a_session_goes_on_after_the_run_and_prints_what_the_readme_says(runs: dict[str, list[str]]) -> None:
+def test_a_session_goes_on_after_the_run_and_prints_what_the_readme_says(runs: Runs) -> None:
     lines = runs["mlp_api"][21:]
     assert lines == ["failed: 0"], "\n".join(lines)
 
@@ -43,9 +42,8 @@ def test_a_session_goes_on_after_the_run_and_prints_what_the_readme_says(runs: d
 @both_scripts
 @pytest.mark.parametrize(("batch_size", "num_hiddens", "lr", "seed"), [(30, 5, 0.02, 3), (5000, 40, 0.5, 2**64 - 1)])
 def test_for_any_options_the_epochs_are_those_of_the_article_s_own_way(
-    script: str, batch_size: int, num_hiddens: int, lr: float, seed: int
+    script: ModuleType, batch_size: int, num_hiddens: int, lr: float, seed: int
 ) -> None:
     options = f"--epochs 2 --batch-size {batch_size} --num-hiddens {num_hiddens} --lr {lr} --seed {seed}"
-    main = {"mlp_scratch": mlp_scratch.main, "mlp_api": mlp_api.main}[script]
-    _, _, history = main(options.split())
-    assert history == article.history(script, common.DATA_DIR, 2, batch_size, num_hiddens, lr, seed)
+    _, _, history = script.main(options.split())
+    assert history == article.history(script.__name__, common.DATA_DIR, 2, batch_size, num_hiddens, lr, seed)
