@@ -53,7 +53,7 @@ def grade(actual: object, right: Tensor | float, sentence: str, **mistakes: Tens
 
     def equal(other: Tensor | float) -> bool:
         tensor = torch.as_tensor(other, dtype=torch.float64)
-        return tensor.shape == numbers.shape and torch.allclose(numbers, tensor, 1e-9, 1e-12)
+        return tensor.shape == numbers.shape and torch.allclose(numbers, tensor, 1e-6)
 
     if not equal(right):
         names = [name.replace("_", " ") for name, wrong in mistakes.items() if equal(wrong)]
@@ -142,8 +142,8 @@ def test_4_1_5_forward_returns_the_logits(size: int) -> None:
         mlp_scratch.forward(X, W1, b1, W2, b2),
         right,
         f"forward must return relu(X W1 + b1) W2 + b2, [{size}, 10], for X [{size}, 1, 28, 28].",
-        softmax_at_the_end__which_the_loss_holds=right.softmax(1),
-        log_softmax_at_the_end__which_the_loss_holds=right.log_softmax(1),
+        softmax_at_the_end_which_the_loss_holds=right.softmax(1),
+        log_softmax_at_the_end_which_the_loss_holds=right.log_softmax(1),
         a_forgotten_b1=article.logits(X, W1, 0 * b1, W2, b2),
         a_forgotten_b2=article.logits(X, W1, b1, W2, 0 * b2),
         forgotten_biases=article.logits(X, W1, 0 * b1, W2, 0 * b2),
@@ -190,10 +190,10 @@ def test_4_1_7_a_step_moves_all_parameters_against_the_gradient_of_the_mean_loss
         nn.utils.parameters_to_vector(params),
         right,
         sentence,
-        no_step_at_all__or_gradients_zeroed_after_backward=train_by_hand(lr=0)[0],
-        gradients_added_up_over_the_batches__for_want_of_zero_grad=train_by_hand(momentum=1)[0],
+        no_step_at_all_or_gradients_zeroed_after_backward=train_by_hand(lr=0)[0],
+        gradients_added_up_over_the_batches_for_want_of_zero_grad=train_by_hand(momentum=1)[0],
         the_sum_of_the_losses_in_place_of_their_mean=train_by_hand("sum")[0],
-        the_sum_of_the_losses__and_gradients_added_up=train_by_hand("sum", momentum=1)[0],
+        the_sum_of_the_losses_and_gradients_added_up=train_by_hand("sum", momentum=1)[0],
         steps_in_the_wrong_direction=train_by_hand(maximize=True)[0],
     )
     sentence = "Loss and accuracy of an epoch are means over all samples, taken before each step."
@@ -324,7 +324,7 @@ def test_5_make_net_is_flatten_linear_relu_linear() -> None:
         filled(net)(IMAGES),
         right,
         "The network must be Flatten, Linear, ReLU, Linear.",
-        softmax_at_the_end__which_the_loss_holds=right.softmax(1),
+        softmax_at_the_end_which_the_loss_holds=right.softmax(1),
         a_forgotten_ReLU=(IMAGES.flatten(1) @ W1 + b1) @ W2 + b2,
         another_ReLU_at_the_end=right.relu(),
     )
