@@ -158,7 +158,7 @@ def test_4_1_6_the_loss_holds_log_softmax_and_negative_log_likelihood(script: Mo
     monkeypatch.setattr(common, "train", lambda *args: args)
     _, _, (_, _, _, loss, _, _) = script.main([])
     scores = IMAGES[:, 0, 0, :10] * 30
-    losses = scores.logsumexp(1) - scores[range(60), LABELS]
+    losses = scores.logsumexp(1) - scores[torch.arange(60), LABELS]
     actual = loss(scores, LABELS)
     grade(actual, losses if actual.ndim else losses.mean(), "The loss is -log softmax of the label.")
 
@@ -291,7 +291,7 @@ def test_5_flatten_is_the_reshape() -> None:
 
 
 def test_5_linear_is_x_at_w1_plus_b1_with_its_weight_transposed() -> None:
-    layer = nn.Linear(784, 256)
+    layer = nn.Linear(784, 256).double()
     layer.weight.data, layer.bias.data = W1.T, b1
     close(layer(IMAGES.flatten(1)).detach(), IMAGES.flatten(1) @ W1 + b1)
 

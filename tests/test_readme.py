@@ -13,7 +13,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_ci_and_the_workflow_run_the_readme_s_own_commands() -> None:
-    (test,) = set(re.findall(r"^    (python3 -m venv .* -m pytest)$", README, re.MULTILINE))
+    test, _ = sorted(set(re.findall(r"^    (python3 -m venv .*)$", README, re.MULTILINE)))  # the same in both halves
     (windows,) = set(re.findall(r"`(\.venv\\Scripts\\pip install [^`]+)`", README))
     workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
     assert test in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
