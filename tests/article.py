@@ -23,7 +23,6 @@ def tables() -> dict[str, list[tuple[float, ...]]]:
 
 
 def loaders(batch_size: int, root: str | Path) -> tuple[Loader, Loader]:
-    """Return the article's train_iter and test_iter."""
     train_set, test_set = (FashionMNIST(root, train=part, transform=ToTensor()) for part in (True, False))
     return DataLoader(train_set, batch_size, shuffle=True), DataLoader(test_set, batch_size)
 
@@ -35,7 +34,6 @@ def logits(X: Tensor, W1: Tensor, b1: Tensor, W2: Tensor, b2: Tensor) -> Tensor:
 
 
 def network(script: str, num_hiddens: int) -> tuple[Callable[[Tensor], Tensor], list[nn.Parameter]]:
-    """Return a script's network and its parameters."""
     if script == "mlp_scratch":
         W1, W2 = torch.randn(784, num_hiddens) * 0.01, torch.randn(num_hiddens, 10) * 0.01
         params = [nn.Parameter(start) for start in (W1, torch.zeros(num_hiddens), W2, torch.zeros(10))]

@@ -61,14 +61,12 @@ def ends(monkeypatch: Patch, capsys: Capture) -> Ends:
 @pytest.fixture(scope="session", autouse=True)
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Let all tests find 1,000 training and 300 test images as the data set: an epoch takes no time."""
-    root = tmp_path_factory.mktemp("data")
-    raw = root / "FashionMNIST" / "raw"
-    raw.mkdir(parents=True)
-    for path in (ROOT / "data" / "FashionMNIST" / "raw").iterdir():
+    root = shutil.copytree(ROOT / "data", tmp_path_factory.mktemp("small") / "data", copy_function=shutil.copyfile)
+    for path in root.rglob("*-ubyte"):
         n = 1000 if path.name.startswith("train") else 300
         end = 16 + n * 784 if "images" in path.name else 8 + n
         content = path.read_bytes()
-        (raw / path.name).write_bytes(content[:4] + n.to_bytes(4, "big") + content[8:end])
+        path.write_bytes(content[:4] + n.to_bytes(4, "big") + content[8:end])
     common.DATA_DIR = root
     common.load_data_fashion_mnist.__defaults__ = (root,)
 

@@ -83,9 +83,7 @@ def test_the_confusion_matrix_and_the_first_mistakes_with_both_names(right: int,
 
 
 @pytest.mark.parametrize("num_hiddens", [1, 13, 60])
-def test_the_largest_columns_of_w1_stand_on_one_scale_with_the_class_they_favour(
-    num_hiddens: int, saved: Saved
-) -> None:
+def test_the_largest_columns_of_w1_have_one_scale_and_the_class_they_vote_for(num_hiddens: int, saved: Saved) -> None:
     # Each column is larger than the one before, and votes for the class of its last digit.
     W1 = torch.randn(784, num_hiddens) * 1.3 ** torch.arange(num_hiddens)
     W2 = torch.eye(10).repeat(6, 1)[:num_hiddens]
@@ -114,9 +112,7 @@ def test_draw_shows_each_image_below_its_name() -> None:
         (nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), nn.Flatten(), nn.Linear(6 * 784, 10)), []),
     ],
 )
-def test_any_network_from_images_to_logits_gets_a_picture(
-    net: nn.Module, panels: list[list[str]], saved: Saved, monkeypatch: Patch
-) -> None:
+def test_any_network_gets_a_picture(net: nn.Module, panels: list[list[str]], saved: Saved, monkeypatch: Patch) -> None:
     monkeypatch.setattr(mlp_api, "make_net", lambda num_hiddens: net)
     mlp_api.main(["--epochs=1", "--figure=x.png"])
     assert [names for _, names, _ in saved.panels[1:]] == panels

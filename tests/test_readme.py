@@ -37,11 +37,10 @@ def test_the_benchmark_starts(monkeypatch: Patch, capsys: Capture) -> None:
 
 def test_the_experiments_start(monkeypatch: Patch, capsys: Capture) -> None:
     monkeypatch.setattr(experiments, "ProcessPoolExecutor", ThreadPoolExecutor)
-    few = [(title, names, dict([*rows.items()][:1])) for title, names, rows in experiments.TABLES]
-    monkeypatch.setattr(experiments, "few", partial(experiments.over_fitting, (1, 2, 3)))
-    few[-1][2]["10"] = (experiments.few, experiments.Change(), slice(3))
-    monkeypatch.setattr(experiments, "TABLES", few)
+    tables = [(title, names, dict([*rows.items()][:1])) for title, names, rows in experiments.TABLES]
+    tables[-1][2]["10"] = (partial(experiments.over_fitting, (1, 2, 3)), experiments.Change(), slice(3))
+    monkeypatch.setattr(experiments, "TABLES", tables)
     experiments.main(range(1), "--epochs 1", workers=1)
     out = capsys.readouterr().out
     assert "nan" not in out
-    assert out.count("\n| ") == 3 * len(few) + 2 + 7
+    assert out.count("\n| ") == 3 * len(tables) + 2 + 7

@@ -1,11 +1,11 @@
 """Options, and how a run ends: one clear line, the right exit status, nothing lost."""
 
-import io
 import os
 import re
 import runpy
 import signal
 import sys
+from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from types import ModuleType
 from unittest.mock import Mock
@@ -54,12 +54,10 @@ def test_a_bad_option_or_value_is_refused_in_one_line_that_names_it(
 
 
 @both_scripts
-def test_help_shows_each_option_s_default_on_a_code_page_without_the_characters_of_a_path(
-    script: ModuleType, ends: Ends, monkeypatch: Patch
-) -> None:
-    output = io.BytesIO()
+def test_help_shows_each_default_on_any_code_page(script: ModuleType, ends: Ends, monkeypatch: Patch) -> None:
+    output = BytesIO()
     monkeypatch.setattr(common, "DATA_DIR", Path("/用户"))
-    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, "cp1252"))
+    monkeypatch.setattr(sys, "stdout", TextIOWrapper(output, "cp1252"))
     ends("--help", main=script.main, status=0)
     sys.stdout.flush()
     text = " ".join(output.getvalue().decode().split())
@@ -92,9 +90,9 @@ def test_ctrl_c_in_the_middle_of_an_epoch(ends: Ends, monkeypatch: Patch) -> Non
     assert ends(status=130) == "interrupted"
 
 
-@pytest.mark.parametrize("output", [io.StringIO(), None])  # as in an IDE, and without a console
-def test_a_training_that_diverges_stops_after_that_epoch_whatever_its_output_is(
-    output: io.StringIO | None, ends: Ends, monkeypatch: Patch
+@pytest.mark.parametrize("output", [StringIO(), None])  # as in an IDE, and without a console
+def test_a_diverging_training_stops_whatever_the_output(
+    output: StringIO | None, ends: Ends, monkeypatch: Patch
 ) -> None:
     monkeypatch.setattr(sys, "stdout", output)
     text = "error: the training diverged, its loss is not finite: try a smaller --lr"
