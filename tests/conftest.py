@@ -53,7 +53,7 @@ def ends(monkeypatch: Patch, capsys: Capture) -> Ends:
             common.run(lambda: main([str(value) for value in argv]))
         lines = capsys.readouterr().err.splitlines() or [""]
         assert (exit_.value.code, len(lines)) == (status, 1)
-        return lines[0].removeprefix("mlp.py: ")  # argparse of Python 3.14 begins with another name
+        return lines[0]
 
     return ends
 

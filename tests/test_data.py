@@ -93,14 +93,14 @@ def test_a_damaged_file_is_named_with_its_fault_and_what_to_do(
 ) -> None:
     path = copy / RAW / name
     path.write_bytes(change(path.read_bytes()))
-    assert ends("--data-dir", copy) == f"error: {path} {fault}{TO_DO}"
+    assert ends("--data-dir", copy) == f"mlp.py: error: {path} {fault}{TO_DO}"
 
 
 @pytest.mark.parametrize("name", [IMAGES, LABELS])
 def test_a_missing_file_is_named_and_so_is_what_stops_its_download(name: str, copy: Path, ends: Ends) -> None:
     (copy / RAW / name).unlink()
     line = ends("--data-dir", copy)
-    assert line.startswith(f"error: {copy / RAW / name} is missing, no download (")
+    assert line.startswith(f"mlp.py: error: {copy / RAW / name} is missing, no download (")
     assert line.endswith(TO_DO)
 
 
@@ -121,7 +121,7 @@ def test_files_that_lie_beside_their_place_are_found_and_nothing_is_left_behind(
     (copy / RAW / IMAGES).rename(copy / found)
     before = sorted(copy.parent.rglob("*"))
     advice = f"{Path(root, RAW, IMAGES)} is missing, but {Path('data', found)} is there: move or rename it"
-    assert ends("--data-dir", root) == f"error: {advice}"
+    assert ends("--data-dir", root) == f"mlp.py: error: {advice}"
     assert sorted(copy.parent.rglob("*")) == before
 
 

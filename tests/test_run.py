@@ -81,22 +81,20 @@ def test_a_closed_pipe_ends_a_run_in_silence(ends: Ends, monkeypatch: Patch) -> 
 def test_a_full_disk_behind_the_output_is_named(ends: Ends, monkeypatch: Patch) -> None:
     with open("/dev/full", "w") as output:
         monkeypatch.setattr(sys, "stdout", output)
-        assert ends() == "error: cannot write the output ([Errno 28] No space left on device): send it elsewhere"
+        line = ends()
+    assert line == "mlp.py: error: cannot write the output ([Errno 28] No space left on device): send it elsewhere"
 
 
 def test_ctrl_c_in_the_middle_of_an_epoch(ends: Ends, monkeypatch: Patch) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     monkeypatch.setattr(common, "accuracy", lambda *_: signal.raise_signal(signal.SIGINT))
-    assert ends(status=130) == "interrupted"
+    assert ends(status=130) == "mlp.py: interrupted"
 
 
 @pytest.mark.parametrize("output", [StringIO(), None])  # as in an IDE, and without a console
-def test_a_diverging_training_stops_whatever_the_output(
-    output: StringIO | None, ends: Ends, monkeypatch: Patch
-) -> None:
+def test_a_diverging_run_stops_whatever_the_output(output: StringIO | None, ends: Ends, monkeypatch: Patch) -> None:
     monkeypatch.setattr(sys, "stdout", output)
-    text = "error: the training diverged, its loss is not finite: try a smaller --lr"
-    assert ends("--lr=1e37") == text
+    assert ends("--lr=1e37") == "mlp.py: error: the training diverged, its loss is not finite: try a smaller --lr"
     if output:
         assert output.getvalue().splitlines()[-1].startswith("epoch 01: train_loss=nan")
 
@@ -105,7 +103,7 @@ def test_a_diverging_training_stops_whatever_the_output(
 @pytest.mark.parametrize("num_hiddens", [10**12, 2**62])
 def test_more_hidden_units_than_any_memory_holds(script: ModuleType, num_hiddens: int, ends: Ends) -> None:
     line = ends("--num-hiddens", num_hiddens, main=script.main)
-    assert line == "error: not enough memory: try a smaller --num-hiddens or --batch-size"
+    assert line == "mlp.py: error: not enough memory: try a smaller --num-hiddens or --batch-size"
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shape"), OSError("photo"), OSError(28, "full"), OSError(32, "pipe")])
