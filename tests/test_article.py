@@ -204,8 +204,7 @@ def test_4_accuracy_counts_the_correct_predictions() -> None:
     sentence = "accuracy is the number of rows whose first largest score stands at the label: 3 of 5."
     actual = common.accuracy(logits, y)
     grade(actual, 3, sentence, argmin_in_place_of_argmax=1, a_share=0.6, the_last_of_equals=4)
-    indices = torch.tensor([0, 2, 0, 1, 1])
-    grade(common.accuracy(indices, y), 3, "With class indices it counts equal ones, here 3 of 5.")
+    grade(common.accuracy(torch.tensor([0, 2, 0, 1, 1]), y), 3, "With class indices it counts equal ones, here 3 of 5.")
 
 
 class Watched(nn.PReLU):

@@ -1,7 +1,6 @@
 """The picture: what is in it, of which networks, and what stops it before the training."""
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import Mock
@@ -32,7 +31,7 @@ def saved(monkeypatch: Patch) -> Saved:
     return result
 
 
-def save(net: common.Net = NET, history: list[common.Epoch] = HISTORY, weights: Sequence[Tensor] = ()) -> None:
+def save(net: common.Net = NET, history: list[common.Epoch] = HISTORY, weights: tuple[Tensor, ...] = ()) -> None:
     _, test_iter = common.load_data_fashion_mnist(256)
     common.save_figure("x.png", history, net, test_iter, list(weights))
 
@@ -87,7 +86,7 @@ def test_the_largest_columns_of_w1_have_one_scale_and_the_class_they_vote_for(nu
     # Each column is larger than the one before, and votes for the class of its last digit.
     W1 = torch.randn(784, num_hiddens) * 1.3 ** torch.arange(num_hiddens)
     W2 = torch.eye(10).repeat(6, 1)[:num_hiddens]
-    save(weights=[W1, W2])
+    save(weights=(W1, W2))
     (images, names, style), units = saved.panels[1], list(range(num_hiddens)[-12:])
     assert torch.equal(images, W1.T[units].reshape(-1, 28, 28))
     assert names == [CLASSES[unit % 10] for unit in units]
