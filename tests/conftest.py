@@ -11,7 +11,8 @@ os.environ.pop("MPLBACKEND", None)  # a wrong one would stop matplotlib's import
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,20 @@ def runs(started: dict[str, Process]) -> Runs:
         assert (err.replace(">>> ", "").strip(), process.returncode) == ("", 0), err
         RUNS[script] = out.splitlines()
     return RUNS
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+    """Where code that a learner may have written stops, say its line and its error in place of a traceback."""
+    try:
+        return (yield)
+    except Exception as error:
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).parent == ROOT]
+        if not frames or pyfuncitem.path.name != "test_article.py":
+            raise
+        at = frames[-1]
+        message = f"{at.name} stops in line {at.lineno} of {Path(at.filename).name}, {at.line}: {error}"
+    pytest.fail(message, pytrace=False)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -69,10 +69,12 @@ def test_help_shows_each_default_on_any_code_page(script: ModuleType, ends: Ends
         assert re.search(rf"--{name} [A-Z_]+ [^()]+ \(default: {value}\)", text)
 
 
-def test_a_closed_pipe_ends_a_run_in_silence(ends: Ends, monkeypatch: Patch) -> None:
+@pytest.mark.parametrize("buffering", [-1, 0])  # 0: as after python -u
+def test_a_closed_pipe_ends_a_run_in_silence(buffering: int, ends: Ends, monkeypatch: Patch) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    with open(writing, "w") as output:  # and closing it, for which Python writes again, raises nothing
+    # And closing it, for which Python writes again, raises nothing.
+    with TextIOWrapper(open(writing, "wb", buffering), write_through=not buffering) as output:
         monkeypatch.setattr(sys, "stdout", output)
         assert ends(main=mlp_scratch.main, status=141) == ""
 
@@ -117,6 +119,8 @@ def test_a_learner_s_own_error_keeps_its_traceback(error: Exception) -> None:
 def test_importing_a_script_runs_nothing(script: ModuleType, capsys: Capture) -> None:
     runpy.run_path(str(script.__file__), run_name="imported")
     assert capsys.readouterr() == ("", "")
+    last = Path(str(script.__file__)).read_text().splitlines()[-1]
+    assert last.startswith("    net, params, history = common.run(main)"), "the names that python -i finds"
 
 
 def test_python_i_goes_on_after_an_error() -> None:

@@ -27,6 +27,12 @@ def test_prints_three_steps_the_article_s_table_and_six_predictions(script: Modu
     assert lines[13:21] == ["", "Predictions:", *predictions]
 
 
+def test_both_reach_the_same_test_accuracy(runs: Runs) -> None:
+    scratch, api = (float(lines[12].rpartition("=")[2]) for lines in runs.values())
+    assert min(scratch, api) >= 0.84
+    assert abs(scratch - api) <= 0.01
+
+
 def test_a_session_goes_on_after_the_run_and_prints_what_the_readme_says(runs: Runs) -> None:
     lines = runs["mlp_api"][21:]
     assert lines == ["failed: 0"], "\n".join(lines)
