@@ -125,7 +125,7 @@ def test_4_1_3_init_params_draws_w1_and_w2_and_starts_both_biases_at_zero() -> N
     torch.manual_seed(1)
     params = mlp_scratch.init_params(300)
     four = isinstance(params, list | tuple) and len(params) == 4
-    say(four, f"init_params must return [W1, b1, W2, b2], not {kind(params)} of another length.")
+    say(four, f"init_params must return four parameters, [W1, b1, W2, b2]. What came back is {kind(params)}.")
     shapes = {"W1": [784, 300], "b1": [300], "W2": [300, 10], "b2": [10]}
     for (name, shape), param in zip(shapes.items(), params, strict=True):
         say(isinstance(param, nn.Parameter), f"{name} must be an nn.Parameter, to be trained.")
