@@ -1,4 +1,4 @@
-"""What an epoch costs, and what it need not: `python tests/benchmark.py`, about two minutes.
+"""What an epoch costs, and what it need not: `python tests/benchmark.py`, about four minutes.
 
 Every figure is the median of several rounds of one run; in each round all variants take their turn,
 so that a ratio compares neighbours in time.

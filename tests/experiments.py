@@ -1,4 +1,4 @@
-"""The README's experiments: `python tests/experiments.py`, about twelve minutes on two cores.
+"""The README's experiments: `python tests/experiments.py`, about fifteen minutes on two cores.
 
 Every row is mlp_api.py with one thing changed, trained with seeds 0 to 4. The tables come out in
 Markdown: the mean and, in brackets, the range over the seeds.
