@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
 from torchvision.datasets.mnist import FashionMNIST, read_image_file, read_label_file
+from torchvision.datasets.utils import download_and_extract_archive
 
 if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 DATA_DIR = Path(__file__).parent / "data"
 CLASS_NAMES = [name.lower().removesuffix("/top") for name in FashionMNIST.classes]
 
-Batches = Iterable[tuple[Tensor, Tensor]]
+Batches = Iterable[tuple[Tensor, Tensor]]  # X: [batch, 1, 28, 28] and y: [batch]
 Loader = DataLoader[tuple[Tensor, Tensor]]
 Net = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -40,25 +41,28 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         """images: [n, 28, 28] uint8 in 0..255. labels: [n] int64 in 0..9."""
         self.images, self.labels = images, labels
-        self.rows = torch.arange(len(labels))
+        self.rows = torch.arange(len(labels))  # makes row numbers of a slice, a mask or -1
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int | slice | list[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """Return X: [1, 28, 28] float32 in 0..1 and y: []; of k rows [k, 1, 28, 28] and [k]."""
+        """Return X: [1, 28, 28] float32 in 0..1, y: [] int64; of k rows [k, 1, 28, 28] and [k].
+
+        The loaders take whole batches: one random change of X would befall all its images alike.
+        """
         rows = self.rows[index]
         X = self.images.index_select(0, rows.flatten()).reshape(*rows.shape, 1, 28, 28) / 255
         return X, self.labels[rows]
 
 
 def load_data_fashion_mnist(batch_size: int, root: str | Path = DATA_DIR) -> tuple[Loader, Loader]:
-    """Return (train_iter, test_iter), loaders of X: [batch, 1, 28, 28] and y: [batch].
+    """Return (train_iter, test_iter), loaders of X: [batch, 1, 28, 28] in 0..1 and y: [batch].
 
     Only train_iter shuffles, anew in every pass. The last batch may be smaller; len() counts them.
     root: torchvision's root; missing files are downloaded. UserError if one stays so or is damaged.
     """
-    train_set, test_set = read_fashion_mnist(Path(root).expanduser())
+    train_set, test_set = read_fashion_mnist(Path(os.path.expanduser(root)))
     train_rows = BatchSampler(RandomSampler(train_set), batch_size=batch_size, drop_last=False)
     test_rows = BatchSampler(range(len(test_set)), batch_size=batch_size, drop_last=False)
     # Each batch is a list of rows, taken at once; None: the loader has no items to put together.
@@ -147,7 +151,7 @@ def train(
 
 
 def predict(net: Net, test_iter: Batches, n: int = 6) -> list[tuple[str, str]]:
-    """Print and return (true, predicted) names of the first n images, in eval mode."""
+    """Print and return (true, predicted) names of the first batch's first n, in eval mode."""
     if isinstance(net, nn.Module):
         net.eval()
     X, y = next(iter(test_iter))
@@ -204,13 +208,15 @@ def read_file(root: Path, name: str) -> Tensor:
 
 
 def download(root: Path, path: Path) -> None:
-    """Let torchvision download all four files; UserError if it cannot, or if they lie nearby."""
+    """Let torchvision download the file; UserError if it cannot, or if the file lies nearby."""
     for place in ("FashionMNIST/raw", ".", "raw", "FashionMNIST", "*/FashionMNIST/raw"):
         for near in root.glob(f"{place}/{path.name.replace('-idx', '?idx')}"):
             raise UserError(f"{path} is missing, but {near} is there: move it or change --data-dir")
     socket.setdefaulttimeout(20)  # seconds that the server may stay silent
+    [(archive, md5)] = [row for row in FashionMNIST.resources if path.name in row[0]]
     try:
-        FashionMNIST(root, download=True)
+        url = FashionMNIST.mirrors[0] + archive
+        download_and_extract_archive(url, str(path.parent), md5=md5, remove_finished=True)
     except (OSError, RuntimeError, HTTPException) as error:
         reason = (str(error).strip() or repr(error)).splitlines()[-1]
         raise UserError(f"{path} is missing, no download ({reason}): {WHAT_TO_DO}") from error
@@ -241,15 +247,14 @@ def save_figure(
         axes.set_xlabel("epoch")
         axes.legend()
 
-    counts = torch.bincount(10 * y + y_hat, minlength=100).reshape(10, 10).tolist()
+    counts = torch.bincount(10 * y + y_hat, minlength=100)
     axes = matrix.subplots()
-    axes.imshow(counts, cmap="Blues")
+    axes.imshow(counts.reshape(10, 10).tolist(), cmap="Blues")
     axes.set_xticks(range(10), CLASS_NAMES, rotation=45)
     axes.set_yticks(range(10), CLASS_NAMES)
     axes.set(title="Test images of each class", xlabel="predicted", ylabel="true")
-    for i, row in enumerate(counts):
-        for j, count in enumerate(row):
-            axes.text(j, i, count, ha="center", va="center", color="w" if count > 500 else "k")
+    for i, n in enumerate(counts.tolist()):
+        axes.text(i % 10, i // 10, n, ha="center", va="center", color="w" if n > 500 else "k")
 
     wrong = (y != y_hat).nonzero().flatten()[:12]
     names = [f"{CLASS_NAMES[y[i]]}\n{CLASS_NAMES[y_hat[i]]}" for i in wrong]
@@ -258,11 +263,12 @@ def save_figure(
     if weights and len(weights[0]) == 784:
         W1, *rest = (W.detach() for W in weights)
         largest = W1.norm(dim=0).topk(min(12, W1.shape[1])).indices.sort().values
-        votes = rest[0].argmax(dim=1) if rest else torch.arange(10)
-        names = [CLASS_NAMES[votes[unit]] if len(rest) < 2 else "" for unit in largest]
+        W2 = rest[0] if rest else torch.eye(W1.shape[1])
+        known = len(rest) < 2 and W2.shape == (W1.shape[1], 10)  # else a unit has no class
+        names = [CLASS_NAMES[W2[unit].argmax()] if known else "" for unit in largest]
         title = "Columns of W1: what a unit looks for (blue) or not (red), and its class"
-        limit = W1.abs().quantile(0.998).item()  # the few beyond it would make all others pale
         images = W1.T[largest].reshape(-1, 28, 28)
+        limit = images.abs().quantile(0.998).item()  # the few beyond it would make all others pale
         draw(units, title, images, names, cmap="RdBu", vmin=-limit, vmax=limit)
     try:
         figure.savefig(path, dpi=120)
@@ -291,8 +297,9 @@ def checked(kind: Callable[[str], T], valid: Callable[[T], bool], what: str, tex
 
 def picture(text: str) -> Path:
     """Return the path of a picture, made ready: matplotlib draws it, its file can be written."""
-    path = Path(text).expanduser()
-    os.environ.pop("MPLBACKEND", None)  # names a window system, which a file does not need
+    path = Path(os.path.expanduser(text))
+    if "ipykernel" not in sys.modules:  # which draws below its cells
+        os.environ.pop("MPLBACKEND", None)  # names a window system, which a file does not need
     try:
         from matplotlib.figure import Figure
 
@@ -303,7 +310,8 @@ def picture(text: str) -> Path:
             path.unlink()
     except (ImportError, AttributeError, ValueError, OSError) as error:
         what = "it takes matplotlib (pip install matplotlib) and a .png, .svg or .pdf file"
-        raise argparse.ArgumentTypeError(f"cannot draw {text!r} ({error}): {what}") from error
+        reason = " ".join(str(error).split())
+        raise argparse.ArgumentTypeError(f"cannot draw {text!r} ({reason}): {what}") from error
     return path
 
 

@@ -17,7 +17,7 @@ Loader = DataLoader[tuple[Tensor, Tensor]]
 
 def tables() -> dict[str, list[tuple[float, ...]]]:
     """Return train_loss, train_acc and test_acc of each epoch, as the article prints them."""
-    lines = Path(__file__).with_name("article.csv").read_text().splitlines()[1:]
+    lines = Path(__file__).with_name("article.csv").read_text(encoding="utf-8").splitlines()[1:]
     rows = [tuple(map(float, line.split(",")[2:])) for line in lines]
     return {"mlp_scratch": rows[:10], "mlp_api": rows[10:]}
 

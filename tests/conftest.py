@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -88,16 +88,17 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SESSION = f"""
 import doctest
 options = {{"module_relative": False, "globs": globals(), "optionflags": doctest.ELLIPSIS}}
-print("failed:", doctest.testfile({str(ROOT / "README.md")!r}, encoding="utf-8", **options).failed)
+print("failed:", doctest.testfile({str(ROOT / "README.md")!a}, encoding="utf-8", **options).failed)
 """
 
 
 @pytest.fixture(scope="session", autouse=True)
-def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Process]:
+def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Process]]:
     """Start both scripts, if a test looks at them, without options from another folder: they run while others do."""
     processes: dict[str, Process] = {}
     if not any("runs" in getattr(item, "fixturenames", ()) for item in request.session.items):
-        return processes
+        yield processes
+        return
     checkout, folder = request.getfixturevalue("checkout"), tmp_path_factory.mktemp("started")
     session = folder / "session.py"
     session.write_text(SESSION, encoding="utf-8")
@@ -117,7 +118,9 @@ def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
             processes[script] = start(*options, path, cwd=folder, stdin=stdin)
         if THREADS != "1":
             processes[script].wait(SECONDS)
-    return processes
+    yield processes
+    for process in processes.values():
+        process.kill()
 
 
 @pytest.fixture(scope="session")

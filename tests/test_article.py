@@ -141,7 +141,7 @@ def test_4_1_3_init_params_draws_w1_and_w2_and_starts_both_biases_at_zero() -> N
         say(abs(std - 0.01) < stray, f"{name} has standard deviation {std:.4f}, it must be 0.01.")
         say(abs(mean) < stray, f"{name} has mean {mean:.4f}, it must be 0.")
     torch.manual_seed(1)
-    drawn = all(torch.equal(W, torch.randn(W.shape) * 0.01) for W in params[::2])
+    drawn = all(torch.allclose(W, torch.randn(W.shape) * 0.01, atol=0) for W in params[::2])
     say(drawn, "Draw W1 with torch.randn, then W2, and nothing else: the tables depend on it.")
 
 

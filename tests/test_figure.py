@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-from unittest.mock import Mock
+from unittest.mock import Mock, patch
 
 import numpy as np
 import pytest
@@ -107,6 +107,7 @@ def test_draw_shows_each_image_below_its_name() -> None:
         (NET, [CLASSES]),
         (nn.Sequential(nn.Flatten(), nn.Linear(784, 4), nn.Linear(4, 3), nn.Linear(3, 10)), [[""] * 4]),
         (nn.Sequential(nn.Sequential(nn.Flatten(), nn.Sequential(nn.Linear(784, 10)))), [CLASSES]),
+        (nn.Sequential(nn.Flatten(), nn.Linear(784, 8), nn.GLU(), nn.Linear(4, 10)), [[""] * 8]),
         (nn.Sequential(nn.Conv2d(1, 10, 28), nn.Flatten()), []),
         (nn.Sequential(nn.Conv2d(1, 6, 5, padding=2), nn.Flatten(), nn.Linear(6 * 784, 10)), []),
     ],
@@ -131,9 +132,10 @@ def test_a_broken_matplotlib_is_named_before_the_training(ends: Ends, monkeypatc
     assert "pip install matplotlib" in line
 
 
+@patch.dict(sys.modules)
 def test_no_backend_of_the_environment_matters(tmp_path: Path, monkeypatch: Patch) -> None:
     for name in [name for name in sys.modules if name.startswith("matplotlib")]:
-        monkeypatch.delitem(sys.modules, name)  # so that it is imported anew
+        del sys.modules[name]  # so that it is imported anew
     monkeypatch.setenv("MPLBACKEND", "module://matplotlib_inline.backend_inline")
     args = common.parse_args("", [f"--figure={tmp_path / 'x.png'}"])
     assert args.figure == tmp_path / "x.png"

@@ -119,7 +119,7 @@ def test_a_learner_s_own_error_keeps_its_traceback(error: Exception) -> None:
 def test_importing_a_script_runs_nothing(script: ModuleType, capsys: Capture) -> None:
     runpy.run_path(str(script.__file__), run_name="imported")
     assert capsys.readouterr() == ("", "")
-    last = Path(str(script.__file__)).read_text().splitlines()[-1]
+    last = Path(str(script.__file__)).read_text(encoding="utf-8").splitlines()[-1]
     assert last.startswith("    net, params, history = common.run(main)"), "the names that python -i finds"
 
 
