@@ -55,7 +55,8 @@ def main(
     train_iter, test_iter = common.load_data_fashion_mnist(args.batch_size, args.data_dir)
 
     print("Initialising the MLP's parameters")
-    W1, b1, W2, b2 = params = init_params(args.num_hiddens)
+    params = init_params(args.num_hiddens)
+    W1, b1, W2, b2 = params
 
     def net(X: Tensor) -> Tensor:
         return forward(X, W1, b1, W2, b2)
