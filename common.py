@@ -268,7 +268,7 @@ def save_figure(
         names = [CLASS_NAMES[W2[unit].argmax()] if known else "" for unit in largest]
         title = "Columns of W1: what a unit looks for (blue) or not (red), and its class"
         images = W1.T[largest].reshape(-1, 28, 28)
-        limit = images.abs().quantile(0.998).item()  # the few beyond it would make all others pale
+        limit = images.abs().quantile(0.98).item()  # the few beyond it would make all others pale
         draw(units, title, images, names, cmap="RdBu", vmin=-limit, vmax=limit)
     try:
         figure.savefig(path, dpi=120)
