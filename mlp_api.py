@@ -36,13 +36,10 @@ def init_weights(module: nn.Module) -> None:
         nn.init.zeros_(module.bias)
 
 
-def main(
-    argv: list[str] | None = None,
-) -> tuple[nn.Module, list[nn.Parameter], list[common.Epoch]]:
+def main(argv: list[str] | None = None) -> common.Result:
     """Train and predict; return the network, its parameters and the history."""
-    args = common.parse_args(
-        __doc__, argv, epochs=num_epochs, batch_size=batch_size, num_hiddens=num_hiddens, lr=lr
-    )
+    defaults = dict(epochs=num_epochs, batch_size=batch_size, num_hiddens=num_hiddens, lr=lr)
+    args = common.parse_args(about=__doc__, argv=argv, **defaults)
     torch.manual_seed(args.seed)
 
     print("Loading Fashion-MNIST")
@@ -57,12 +54,8 @@ def main(
     print("Training")
     history = common.train(net, train_iter, test_iter, loss, trainer, args.epochs)
     common.predict(net, test_iter)
-    if args.figure:
-        # A Linear layer holds its W transposed.
-        weights = [layer.weight.T for layer in net.modules() if isinstance(layer, nn.Linear)]
-        common.save_figure(args.figure, history, net, test_iter, weights)
     return net, list(net.parameters()), history
 
 
 if __name__ == "__main__":
-    net, params, history = common.run(main)  # kept for a look with python -i
+    net, params, history = common.run(main)  # main(), but bad input and Ctrl-C end in one line

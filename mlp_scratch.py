@@ -3,7 +3,7 @@
 Without options it ends at train_loss 0.384 and test_acc 0.85.
 """
 
-from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ def init_params(num_hiddens: int) -> list[nn.Parameter]:
 
 
 def relu(X: Tensor) -> Tensor:
-    """Return the element-wise maximum of X and zero, in the shape of X."""
+    """Return the element-wise maximum of X and zero, in the shape of X; nan stays nan."""
     return torch.maximum(X, torch.zeros_like(X))
 
 
@@ -42,35 +42,26 @@ def forward(X: Tensor, W1: Tensor, b1: Tensor, W2: Tensor, b2: Tensor) -> Tensor
     return H @ W2 + b2  # no softmax: the loss holds it
 
 
-def main(
-    argv: list[str] | None = None,
-) -> tuple[Callable[[Tensor], Tensor], list[nn.Parameter], list[common.Epoch]]:
+def main(argv: list[str] | None = None) -> common.Result:
     """Train and predict; return the network, its parameters W1, b1, W2, b2, and the history."""
-    args = common.parse_args(
-        __doc__, argv, epochs=num_epochs, batch_size=batch_size, num_hiddens=num_hiddens, lr=lr
-    )
+    defaults = dict(epochs=num_epochs, batch_size=batch_size, num_hiddens=num_hiddens, lr=lr)
+    args = common.parse_args(about=__doc__, argv=argv, **defaults)
     torch.manual_seed(args.seed)
 
     print("Loading Fashion-MNIST")
     train_iter, test_iter = common.load_data_fashion_mnist(args.batch_size, args.data_dir)
 
     print("Initialising the MLP's parameters")
-    params = init_params(args.num_hiddens)
-    W1, b1, W2, b2 = params
-
-    def net(X: Tensor) -> Tensor:
-        return forward(X, W1, b1, W2, b2)
-
+    W1, b1, W2, b2 = init_params(args.num_hiddens)
+    net = partial(forward, W1=W1, b1=b1, W2=W2, b2=b2)  # net(X) is forward(X, W1, b1, W2, b2)
     loss = nn.CrossEntropyLoss(reduction="none")
-    trainer = torch.optim.SGD(params, lr=args.lr)
+    trainer = torch.optim.SGD([W1, b1, W2, b2], lr=args.lr)
 
     print("Training")
     history = common.train(net, train_iter, test_iter, loss, trainer, args.epochs)
     common.predict(net, test_iter)
-    if args.figure:
-        common.save_figure(args.figure, history, net, test_iter, weights=[W1, W2])
-    return net, params, history
+    return net, [W1, b1, W2, b2], history
 
 
 if __name__ == "__main__":
-    net, params, history = common.run(main)  # kept for a look with python -i
+    net, params, history = common.run(main)  # main(), but bad input and Ctrl-C end in one line

@@ -4,6 +4,7 @@ Every figure is the median of several rounds of one run; in each round all varia
 so that a ratio compares neighbours in time.
 """
 
+import argparse
 import platform
 import statistics
 import subprocess
@@ -32,7 +33,7 @@ print(next(line.split()[1] for line in open("/proc/self/status") if line.startsw
 """
 
 
-def scratch_epoch(loaders: Iterable[common.Batches]) -> Epoch:
+def scratch_epoch(loaders: Iterable[common.Data]) -> Epoch:
     """Return what trains and tests mlp_scratch's network for one epoch."""
     params = mlp_scratch.init_params(256)
 
@@ -42,14 +43,14 @@ def scratch_epoch(loaders: Iterable[common.Batches]) -> Epoch:
     return whole_epoch(net, nn.CrossEntropyLoss(reduction="none"), params, loaders)
 
 
-def api_epoch(loaders: Iterable[common.Batches]) -> Epoch:
+def api_epoch(loaders: Iterable[common.Data]) -> Epoch:
     """Return the same for mlp_api's network."""
     net = mlp_api.make_net(256).apply(mlp_api.init_weights)
     return whole_epoch(net, nn.CrossEntropyLoss(), net.parameters(), loaders)
 
 
 def whole_epoch(
-    net: common.Net, loss: common.Loss, params: Iterable[nn.Parameter], loaders: Iterable[common.Batches]
+    net: common.Net, loss: common.Loss, params: Iterable[nn.Parameter], loaders: Iterable[common.Data]
 ) -> Epoch:
     """Return what trains and tests net for one epoch with the scripts' own loop."""
     train_iter, test_iter = loaders
@@ -79,10 +80,12 @@ def products_epoch(train_sizes: list[int], test_sizes: list[int]) -> Epoch:
     return epoch
 
 
-def measure(epochs: dict[str, Epoch], rounds: int) -> dict[str, list[float]]:
+def measure(epochs: dict[str, Epoch], rounds: int, part: int) -> dict[str, list[float]]:
     """Return for each variant the seconds of each round; in a round all take their turn."""
+    from tqdm import tqdm
+
     times: dict[str, list[float]] = {name: [] for name in epochs}
-    for round_ in range(rounds + 1):
+    for round_ in tqdm(range(rounds + 1), desc=f"Part {part} of 4", unit="round"):
         for name, epoch in epochs.items():
             start = time.perf_counter()
             epoch()
@@ -113,10 +116,10 @@ def main(root: Path = common.DATA_DIR, fast: int = 15, slow: int = 5) -> None:
     ours, stock = common.load_data_fashion_mnist(256, root), article.loaders(256, root)
     products = products_epoch(*([len(y) for _, y in data_iter] for data_iter in ours))
     columns = []
-    for make in (scratch_epoch, api_epoch):
+    for part, make in ((1, scratch_epoch), (3, api_epoch)):
         own = make(ours)
-        quick = measure({"own": own, "products": products}, fast)
-        long = measure({"own": own, "article": make(stock)}, slow)
+        quick = measure({"own": own, "products": products}, fast, part)
+        long = measure({"own": own, "article": make(stock)}, slow, part + 1)
         own_time, way, alone = map(statistics.median, (quick["own"], long["article"], quick["products"]))
         times = f"{ratio(long['article'], long['own']):.1f}"
         columns.append([f"{own_time:.2f}", f"{way:.2f}", times, f"{alone:.2f}"])
@@ -140,4 +143,5 @@ def main(root: Path = common.DATA_DIR, fast: int = 15, slow: int = 5) -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     main()

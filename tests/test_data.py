@@ -1,40 +1,52 @@
-"""The data set: what can be done with it, and what is said of files that are not right."""
+"""The data set: what can be done with it, and what is said of files that are not right or not there."""
 
 import gzip
-import hashlib
 import os
+import re
 import shutil
 import socket
-from collections.abc import Callable, Iterator
+import timeit
+from collections import Counter
+from collections.abc import Iterator
 from functools import partial
+from hashlib import md5
+from http.client import IncompleteRead
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import ModuleType
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
 import torch
 from torch.utils.data import DataLoader, random_split
 from torchvision.datasets import FashionMNIST
+from torchvision.datasets.utils import download_and_extract_archive
 
 import article
 import common
-from conftest import Ends, Patch
+from conftest import RAW, Ends, Patch, both_scripts
 
-RAW = Path("FashionMNIST", "raw")
 IMAGES, LABELS = "train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
-ANOTHER = "cut, too long or of another data set"
-TO_DO = ": put the file there that data/README.md lists"
 
 
 @pytest.fixture(autouse=True)
-def no_network(monkeypatch: Patch) -> Iterator[None]:
-    """Nobody listens at the mirror, no proxy is asked, and the time limit is taken back."""
-    monkeypatch.setattr(FashionMNIST, "mirrors", ["http://127.0.0.1:9/"])
+def mirror(tmp_path: Path, monkeypatch: Patch) -> Iterator[Path]:
+    """The folder of a server on this machine, from which the four archives are downloaded."""
+    folder = tmp_path / "mirror"
+    folder.mkdir()
+    for name in common.MD5:
+        (folder / f"{name}.gz").write_bytes(gzip.compress((common.DATA_DIR / RAW / name).read_bytes(), 1))
+    sums = [(archive.name, md5(archive.read_bytes()).hexdigest()) for archive in folder.iterdir()]
+    monkeypatch.setattr(FashionMNIST, "resources", sums)
+    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", Mock())
     monkeypatch.setenv("no_proxy", "*")
-    yield
-    monkeypatch.undo()
-    socket.setdefaulttimeout(None)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(folder))) as server:
+        Thread(target=server.serve_forever, args=[0.01], daemon=True).start()
+        monkeypatch.setattr(FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+        yield folder
+        server.shutdown()
 
 
 @pytest.fixture
@@ -43,145 +55,148 @@ def copy(tmp_path: Path) -> Path:
     return shutil.copytree(common.DATA_DIR, tmp_path / "data")
 
 
+def contents(root: Path) -> dict[Path, bytes]:
+    """Return what each file below root holds, and that each folder is there."""
+    return {path.relative_to(root): path.read_bytes() if path.is_file() else b"" for path in root.rglob("*")}
+
+
 def test_images_can_be_taken_out_one_by_one_in_slices_and_through_any_loader() -> None:
-    ours = common.load_data_fashion_mnist(64)[0].dataset
-    stock = article.loaders(64, common.DATA_DIR)[0].dataset
-    assert isinstance(ours, common.ImageDataset)
-    assert len(ours) == 1000
-    assert torch.equal(ours[-1][0], stock[-1][0])
-    for rows in (slice(3, 9, 2), [3, 5, 7], [3 - 1000, 5, 7], range(3, 9, 2), torch.tensor([3, 5, 7])):
-        X, y = ours[rows]  # type: ignore[index]
-        assert torch.equal(X, torch.stack([stock[row][0] for row in (3, 5, 7)]))
-        assert y.tolist() == [stock[row][1] for row in (3, 5, 7)]
-    assert (ours[ours.labels == 6][1] == 6).all()
-    with pytest.raises(IndexError):
-        ours[1000]
-    size = sum(tensor.numel() * tensor.element_size() for tensor in vars(ours).values())
-    assert size <= 1000 * (784 + 16), "an image is 784 bytes in memory"
-    parts = (random_split(data, [100, 900], torch.Generator().manual_seed(1))[0] for data in (ours, stock))
-    for batches in zip(*(DataLoader(part, 32) for part in parts), strict=True):
-        assert all(torch.equal(*both) for both in zip(*batches, strict=True))
+    pairs = zip(common.load_data_fashion_mnist(64, common.DATA_DIR), article.loaders(64, common.DATA_DIR), strict=True)
+    for loader, stock_loader in pairs:
+        assert [len(y) for _, y in loader] == [len(y) for _, y in stock_loader], "batches of other sizes"
+        dataset: Any = loader.dataset
+        stock, n = stock_loader.dataset, len(dataset)
+        for rows in (slice(3, 9, 2), slice(-5, None), [3, 5, 7], [3 - n, -1], range(3, 9, 2), torch.tensor([3, 5])):
+            X, y = dataset[rows]
+            images, labels = zip(*(stock[row] for row in torch.arange(n)[rows].tolist()), strict=True)
+            assert torch.equal(X, torch.stack(images)), f"other images for {rows}"
+            assert y.tolist() == [*labels], f"other labels for {rows}"
+        assert torch.equal(dataset[-1][0], stock[n - 1][0])
+        assert (dataset[dataset.labels == 6][1] == 6).all()
+        with pytest.raises(IndexError):
+            dataset[n]
+        parts = (random_split(data, [100, n - 100], torch.Generator().manual_seed(1))[0] for data in (dataset, stock))
+        for batches in zip(*(DataLoader(part, 32) for part in parts), strict=True):
+            assert all(torch.equal(*both) for both in zip(*batches, strict=True))
+        size = sum(tensor.numel() * tensor.element_size() for tensor in vars(dataset).values())
+        assert size <= n * (784 + 16), "an image must be 784 bytes in memory, also after it was taken out"
+
+
+def test_a_batch_costs_no_more_in_a_larger_set() -> None:
+    seconds = []
+    for n in (8, 100_000):  # of one and the same image, which needs no memory
+        images = torch.zeros(1, 28, 28, dtype=torch.uint8).expand(n, 28, 28)
+        dataset = common.ImageDataset(images, torch.zeros(n, dtype=torch.int64))
+        seconds.append(min(timeit.repeat(partial(dataset.__getitem__, slice(8)), number=1, repeat=7)))
+    assert seconds[1] < 50 * seconds[0], "a batch must be taken first and then made floats, not the whole set"
+
+
+def test_each_file_is_read_once_to_check_it_and_once_to_load_it(monkeypatch: Patch) -> None:
+    opened, really = Counter[str](), open
+    monkeypatch.setattr("builtins.open", lambda file, *args: (opened.update([Path(file).name]), really(file, *args))[1])
+    common.load_data_fashion_mnist(256, common.DATA_DIR)
+    assert opened == dict.fromkeys(common.MD5, 2)
 
 
 def test_a_tilde_is_the_home_folder(copy: Path, monkeypatch: Patch) -> None:
     monkeypatch.setenv("HOME", str(copy.parent))
     monkeypatch.setenv("USERPROFILE", str(copy.parent))
     common.load_data_fashion_mnist(256, "~/data")
-    args = common.parse_args("", ["--data-dir=~/data", "--figure=~/x.png"])
-    assert (args.data_dir, args.figure) == (os.path.expanduser("~/data"), copy.parent / "x.png")
+    assert common.parse_args("", ["--data-dir=~/data"], epochs=1, batch_size=1, num_hiddens=1, lr=1).data_dir == str(
+        copy
+    )
 
 
-@pytest.mark.parametrize(
-    ("name", "change", "fault"),
-    [
-        (IMAGES, lambda content: content[:-1], f"is {ANOTHER} (784015 bytes)"),
-        (LABELS, lambda content: content[:7], f"is {ANOTHER} (7 bytes)"),
-        (LABELS, lambda content: content + b"\0", f"is {ANOTHER} (309 bytes)"),
-        (IMAGES, lambda content: b"", "is empty"),
-        (IMAGES, lambda content: b"\n<html>not found</html>\n", "is a web page"),
-        (LABELS, lambda content: b"version https://git-lfs", "is a Git LFS pointer"),
-        (IMAGES, gzip.compress, "is still packed"),
-        (IMAGES, lambda content: content[:11] + b"\x0e\0\0\0\x38" + content[16:], f"is {ANOTHER} (784016 bytes)"),
-        (LABELS, lambda content: b"\0\0\x08\x03" + content[4:], f"is {ANOTHER} (308 bytes)"),
-        (IMAGES, lambda content: content[:4] + bytes(4) + content[8:16], f"is {ANOTHER} (16 bytes)"),
-        (LABELS, lambda content: content[:-1] + b"\x0a", "has 300 labels up to 10 for 300 images"),
-        (LABELS, lambda content: content[:7] + b"\x2b" + content[8:-1], "has 299 labels up to 9 for 300 images"),
-    ],
-)
-def test_a_damaged_file_is_named_with_its_fault_and_what_to_do(
-    name: str, change: Callable[[bytes], bytes], fault: str, copy: Path, ends: Ends
-) -> None:
+@pytest.mark.parametrize("name", common.MD5)
+def test_a_damaged_file_is_named_with_what_to_do(name: str, copy: Path, ends: Ends) -> None:
     path = copy / RAW / name
-    path.write_bytes(change(path.read_bytes()))
-    assert ends("--data-dir", copy) == f"mlp.py: error: {path} {fault}{TO_DO}"
+    path.write_bytes(path.read_bytes()[:-1] + b"\xfe")
+    before = contents(copy)
+    assert re.match(f"mlp.py: error: {re.escape(str(path))} is damaged .*data/README.md", ends("--data-dir", copy))
+    assert contents(copy) == before
 
 
-@pytest.mark.parametrize("name", [IMAGES, LABELS])
-def test_a_missing_file_is_named_and_so_is_what_stops_its_download(name: str, copy: Path, ends: Ends) -> None:
+@pytest.mark.parametrize("name", common.MD5)
+def test_a_missing_file_alone_is_downloaded_and_the_user_s_own_stay(name: str, copy: Path, mirror: Path) -> None:
+    (copy / RAW / f"{name}.gz").write_bytes(b"the user's own")
+    before = contents(copy)
     (copy / RAW / name).unlink()
-    line = ends("--data-dir", copy)
-    assert line.startswith(f"mlp.py: error: {copy / RAW / name} is missing, no download (")
-    assert line.endswith(TO_DO)
+    for archive in mirror.iterdir():
+        archive.write_bytes(archive.read_bytes() if archive.stem == name else b"another")
+    common.load_data_fashion_mnist(256, copy)
+    assert contents(copy) == before
 
 
-@pytest.mark.parametrize(
-    ("root", "found"),
-    [
-        ("data/FashionMNIST", RAW / IMAGES),
-        ("data/FashionMNIST/raw", RAW / IMAGES),
-        (".", RAW / IMAGES),
-        ("data", Path("FashionMNIST", IMAGES)),
-        ("data", RAW / "train-images.idx3-ubyte"),
-    ],
-)
-def test_files_that_lie_beside_their_place_are_found_and_nothing_is_left_behind(
-    root: str, found: Path, copy: Path, ends: Ends, monkeypatch: Patch
+@both_scripts
+def test_without_options_and_a_data_folder_all_is_downloaded(
+    script: ModuleType, tmp_path: Path, monkeypatch: Patch
 ) -> None:
-    monkeypatch.chdir(copy.parent)
-    (copy / RAW / IMAGES).rename(copy / found)
-    before = sorted(copy.parent.rglob("*"))
-    advice = f"{Path(root, RAW, IMAGES)} is missing, but {Path('data', found)} is there: move it or change --data-dir"
-    assert ends("--data-dir", root) == f"mlp.py: error: {advice}"
-    assert sorted(copy.parent.rglob("*")) == before
+    wanted = contents(common.DATA_DIR)
+    monkeypatch.setattr(common, "DATA_DIR", tmp_path / "folder" / "data")
+    script.main(["--epochs=0"])
+    assert contents(common.DATA_DIR) == wanted
 
 
-def test_a_missing_file_alone_is_downloaded(copy: Path, monkeypatch: Patch) -> None:
-    before = {path: path.read_bytes() for path in copy.rglob("*-ubyte")}
-    (copy / RAW / IMAGES).unlink()
-    resources = []
-    for archive, _ in FashionMNIST.resources:
-        packed = gzip.compress(before[copy / RAW / archive[:-3]] if archive.startswith(IMAGES) else b"another")
-        (copy / archive).write_bytes(packed)
-        resources.append((archive, hashlib.md5(packed).hexdigest()))
-    monkeypatch.setattr(FashionMNIST, "resources", resources)
-    handler = partial(SimpleHTTPRequestHandler, directory=str(copy))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setattr(FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
-        common.load_data_fashion_mnist(256, copy)
-        server.shutdown()
-    assert {path: path.read_bytes() for path in copy.rglob("*-ubyte")} == before
-
-
-def test_a_server_that_does_not_answer_is_given_up(tmp_path: Path, ends: Ends, monkeypatch: Patch) -> None:
-    limits: list[float] = []
-    socket.setdefaulttimeout(0.2)
-    monkeypatch.setattr(socket, "setdefaulttimeout", limits.append)
+def test_a_server_that_stays_silent_is_given_up(tmp_path: Path, ends: Ends, monkeypatch: Patch) -> None:
+    limit = socket.setdefaulttimeout
+    monkeypatch.setattr(socket, "setdefaulttimeout", lambda seconds: limit(seconds and seconds / 100))
     with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and never says a word
         monkeypatch.setattr(FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.getsockname()[1]}/"])
         assert "timed out" in ends("--data-dir", tmp_path)
-    assert limits == [20]
+    assert socket.getdefaulttimeout() is None, "the time limit of the download must end with it"
 
 
-@pytest.mark.parametrize(
-    ("root", "path", "mode"),
-    [("data", RAW / LABELS, 0), ("data", RAW, 0), ("data", RAW.parent, 0), ("empty", Path(), 0o555)],
-)
-def test_what_may_not_be_read_or_written_is_named(root: str, path: Path, mode: int, copy: Path, ends: Ends) -> None:
-    (copy.parent / "empty").mkdir()
-    path = copy.parent / root / path
+@pytest.mark.parametrize("error", [OSError(28, "full"), IncompleteRead(b""), KeyboardInterrupt(), None])
+def test_a_download_that_fails_leaves_nothing_behind(
+    error: BaseException | None, copy: Path, mirror: Path, ends: Ends, monkeypatch: Patch
+) -> None:
+    def download(url: str, folder: str, md5: str) -> None:
+        Path(folder, IMAGES).write_bytes(b"half")
+        if error:
+            raise error
+        download_and_extract_archive(url, folder, md5=md5)
+
+    monkeypatch.setattr(common, "download_and_extract_archive", download)
+    (mirror / f"{IMAGES}.gz").write_bytes(gzip.compress(b"another page"))
+    shutil.rmtree(copy / RAW.parent)
+    line = ends("--data-dir", copy)
+    missing = f"mlp.py: error: {re.escape(str(copy / RAW / IMAGES))} is missing, no download .*data/README.md"
+    assert re.match("mlp.py: interrupted$" if isinstance(error, KeyboardInterrupt) else missing, line)
+    assert not contents(copy)
+
+
+def test_another_run_that_is_faster_does_no_harm(copy: Path, monkeypatch: Patch) -> None:
+    def download(url: str, folder: str, md5: str) -> None:
+        monkeypatch.setattr(common, "download_and_extract_archive", download_and_extract_archive)
+        common.load_data_fashion_mnist(256, copy)  # another run, from its start to its end
+        download_and_extract_archive(url, folder, md5=md5)
+
+    monkeypatch.setattr(common, "download_and_extract_archive", download)
+    shutil.rmtree(copy / RAW.parent)
+    common.load_data_fashion_mnist(256, copy)
+    assert contents(copy) == contents(common.DATA_DIR)
+
+
+@pytest.mark.parametrize(("place", "mode"), [(RAW / LABELS, 0), (RAW, 0), (RAW.parent, 0), (RAW, 0o555)])
+def test_what_may_not_be_read_or_written_is_named(place: Path, mode: int, copy: Path, ends: Ends) -> None:
+    path = copy / place
+    (copy / RAW / IMAGES).unlink(missing_ok=mode > 0)
     path.chmod(mode)
     try:
         if os.access(path, os.W_OK if mode else os.R_OK):
             pytest.skip("permissions do not bind this user")
-        assert "Permission denied" in ends("--data-dir", copy.parent / root)
+        assert "Permission denied" in ends("--data-dir", copy)
     finally:
         path.chmod(0o755)
 
 
-@pytest.mark.parametrize(
-    ("error", "words"),
-    [
-        (OSError(5, "I/O error"), "labels-idx1-ubyte cannot be read (I/O error)"),
-        (MemoryError(), "not enough memory"),
-    ],
-)
-def test_a_file_that_cannot_be_read_whole(error: Exception, words: str, ends: Ends, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(common, "read_label_file", Mock(side_effect=error))
-    assert words in ends()
+def test_labels_of_another_shape_are_refused_with_both_shapes() -> None:
+    batch = torch.zeros(4, 1, 28, 28), torch.zeros(4, 1, dtype=torch.int64)
+    with pytest.raises(ValueError, match=r"\[4\] .*\[4, 1\]"):
+        common.evaluate_accuracy(lambda X: torch.zeros(len(X), 10), [batch])
 
 
 def test_an_error_in_our_own_code_does_not_blame_the_data(monkeypatch: Patch) -> None:
     monkeypatch.setattr(common, "ImageDataset", lambda *args: [][0])
     with pytest.raises(IndexError):
-        common.load_data_fashion_mnist(256)
+        common.load_data_fashion_mnist(256, common.DATA_DIR)

@@ -1,46 +1,51 @@
-"""What the README says to do: its commands, and the measurements behind its figures."""
+"""What the two pages say: their commands and links, that they agree, and the measurements behind their figures."""
 
 import re
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from pathlib import Path
+
+import pytest
 
 import benchmark
 import common
 import experiments
 from conftest import ROOT, Capture, Patch
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+FILES = (ROOT / "README.md", ROOT / ".github" / "README.zh.md")
+ENGLISH, CHINESE = PAGES = [file.read_text(encoding="utf-8") for file in FILES]
 
 
-def test_ci_and_the_workflow_run_the_readme_s_own_commands() -> None:
-    test, _ = sorted(set(re.findall(r"^    (python3 -m venv .*)$", README, re.MULTILINE)))  # the same in both halves
-    (windows,) = set(re.findall(r"`(\.venv\\Scripts\\pip install [^`]+)`", README))
-    workflow = (ROOT / ".github" / "workflows" / "test.yml").read_text(encoding="utf-8")
-    assert test in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert test in workflow
-    assert windows in workflow
+def test_ci_and_the_workflow_run_the_pages_own_commands() -> None:
+    workflow, ci = ((ROOT / ".github/workflows/test.yml").read_text("utf-8"), (ROOT / ".ci/run").read_text("utf-8"))
+    for page in PAGES:
+        start, test = re.findall(r"^    (python3 -m venv .*)$", page, re.MULTILINE)
+        assert start.endswith("mlp_scratch.py")
+        assert test in ci
+        assert test in workflow
+        assert set(re.findall(r"`(\.venv\\Scripts\\pip install [^`]+)`", page)) == {r".venv\Scripts\pip install .[dev]"}
+    assert r".venv\Scripts\pip install .[dev]" in workflow
 
 
-def test_every_link_and_file_that_the_readme_names_is_there() -> None:
-    titles = re.findall(r"^#+ (.*)$", README, re.MULTILINE)
+@pytest.mark.parametrize("file", FILES, ids=["english", "chinese"])
+def test_every_link_and_file_that_a_page_names_is_there(file: Path) -> None:
+    page = file.read_text(encoding="utf-8")
+    titles = re.findall(r"^#+ (.*)$", page, re.MULTILINE)
     anchors = {"#" + re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
-    text = re.sub(r"`[^`]*`|^    .*", "", README, flags=re.MULTILINE)
-    for target in re.findall(r"(?:\]\(|src=\")([^)\"]+)", text):
-        assert target in anchors or target.startswith("https://") or (ROOT / target).exists(), target
+    targets = re.findall(r"(?:\]\(|src=\")([^)\"]+)", re.sub(r"`[^`]*`|^    .*", "", page, flags=re.MULTILINE))
+    assert len(targets) > 20
+    for target in targets:
+        assert target in anchors or target.startswith("https://") or (file.parent / target).exists(), target
+    for name in re.findall(r"pytest -k (\w+)", page):
+        tests = (ROOT / "tests" / "test_article.py").read_text(encoding="utf-8")
+        assert f"def {name}" in tests, f"no test begins with {name}"
+
+
+def test_both_pages_hold_the_same_code_and_the_same_figures() -> None:
+    for what in (r"^    .*$", r"\d+\.\d\d+", r"\d+,\d+", r"--[a-z-]+"):
+        english, chinese = (set(re.findall(what, page, re.MULTILINE)) for page in PAGES)
+        assert english == chinese, f"only on one page: {english ^ chinese}"
 
 
 def test_the_benchmark_starts(monkeypatch: Patch, capsys: Capture) -> None:
     monkeypatch.setattr(benchmark, "peak_megabytes", lambda code: 1.0)
     benchmark.main(common.DATA_DIR, fast=1, slow=1)
     assert re.search(r"^\| here \| \d+\.\d\d \| \d+\.\d\d \|$", capsys.readouterr().out, re.MULTILINE)
-
-
-def test_the_experiments_start(monkeypatch: Patch, capsys: Capture) -> None:
-    monkeypatch.setattr(experiments, "ProcessPoolExecutor", ThreadPoolExecutor)
-    tables = [(title, names, dict([*rows.items()][:1])) for title, names, rows in experiments.TABLES]
-    tables[-1][2]["10"] = (partial(experiments.over_fitting, (1, 2, 3)), experiments.Change(), slice(3))
-    monkeypatch.setattr(experiments, "TABLES", tables)
-    experiments.main(range(1), "--epochs 1", workers=1)
-    out = capsys.readouterr().out
-    assert "nan" not in out
-    assert out.count("\n| ") == 3 * len(tables) + 2 + 1

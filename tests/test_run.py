@@ -1,56 +1,52 @@
-"""Options, and how a run ends: one clear line, the right exit status, nothing lost."""
+"""Options, what main returns, and how a run ends: one clear line, the right status, nothing hidden."""
 
+import copy
+import math
 import os
 import re
 import runpy
+import shutil
 import signal
 import sys
+from functools import partial
 from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
+import torch
+from torch import nn
 
 import common
+import mlp_api
 import mlp_scratch
-from conftest import ROOT, SECONDS, Capture, Ends, Patch, both_scripts, start
+from conftest import ROOT, Capture, Ends, Patch, both_scripts, finish, start
+
+SCRIPTS = (ROOT / "mlp_scratch.py", ROOT / "mlp_api.py")
+DEFAULTS = {"epochs": 10, "batch_size": 256, "num_hiddens": 256, "lr": 0.1}
+BAD = f"""--epochs= --epochs=-1 --epochs=1.5 --epochs=1e3 --epochs=1,5 --epochs=ten --epochs=nan --epochs=1{"0" * 5000}
+    --epochs --batch-size=0 --num-hiddens=0 --num-hiddens={2**63} --lr=0 --lr=-0.1 --lr=nan --lr=inf --lr=1e39 --lr=ten
+    --seed=-1 --seed=1.5 --seed={2**64} --data-dir= --data-dir=nowhere --data-dir=file --figure=x.png extra""".split()
 
 
 def test_options_have_defaults_and_take_good_values(tmp_path: Path) -> None:
-    defaults = {"epochs": 10, "batch_size": 256, "num_hiddens": 256, "lr": 0.1}
-    args = vars(common.parse_args("", [], **defaults))
-    assert args == {**defaults, "seed": 0, "data_dir": str(common.DATA_DIR), "figure": None}
-    picture = tmp_path / "x.SVG"
-    numbers = ["--epochs=1", "--batch-size=100000", "--num-hiddens=1", "--lr=1e-3", f"--seed={2**64 - 1}"]
-    args = vars(common.parse_args("", [*numbers, f"--data-dir={tmp_path}", f"--figure={picture}"], **defaults))
-    assert list(args.values()) == [1, 100_000, 1, 0.001, 2**64 - 1, str(tmp_path), picture]
-    assert not picture.exists()
+    args = vars(common.parse_args("", [], **DEFAULTS))
+    assert args == {**DEFAULTS, "seed": 0, "data_dir": common.DATA_DIR}
+    good = f"--epochs=0 --batch-size=100000 --num-hiddens=1 --lr=1e-3 --seed={2**64 - 1}".split()
+    args = vars(common.parse_args("", [*good, f"--data-dir={tmp_path}"], **DEFAULTS))
+    assert list(args.values()) == [0, 100_000, 1, 0.001, 2**64 - 1, str(tmp_path)]
 
 
-BAD = {
-    "--epochs=": ["", "0", "-1", "1.5", "1e3", "ten", "1,5", "nan", "1" + "0" * 5000],
-    "--batch-size=": ["0"],
-    "--num-hiddens=": ["0", str(2**63)],
-    "--lr=": ["0", "-0.1", "nan", "inf", "1e39", "ten"],
-    "--seed=": ["-1", "1.5", str(2**64)],
-    "--data-dir=": ["", "nowhere", "file.png"],
-    "--figure=": ["", "x", "x.txt", ".png", "png", "nowhere/x.png", "folder.png"],
-    "--momentum=": ["0.9"],
-    "--epochs": [""],  # without a value
-    "extra": [""],
-}
-
-
-@pytest.mark.parametrize(("option", "value"), [(option, value) for option, values in BAD.items() for value in values])
-def test_a_bad_option_or_value_is_refused_in_one_line_that_names_it(
-    option: str, value: str, tmp_path: Path, ends: Ends, monkeypatch: Patch
+@pytest.mark.parametrize("option", BAD)
+def test_a_bad_option_is_refused_in_one_line_that_names_it(
+    option: str, tmp_path: Path, ends: Ends, monkeypatch: Patch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    Path("file.png").touch()
-    Path("folder.png").mkdir()
-    assert re.search(f"error: .*argument.* {option.rstrip('=')}\\b", ends(option + value, status=2))
-    assert sorted(os.listdir()) == ["file.png", "folder.png"]
+    Path("file").touch()
+    line = ends(option, status=2)
+    assert re.search(f"error: .*argument.* {option.partition('=')[0]}\\b", line), f"it does not name the option: {line}"
 
 
 @both_scripts
@@ -62,78 +58,103 @@ def test_help_shows_each_default_on_any_code_page(script: ModuleType, ends: Ends
     sys.stdout.flush()
     text = " ".join(output.getvalue().decode().split())
     assert text.startswith("usage: ")
-    assert "None" not in text
-    assert "--figure FIGURE" in text
-    defaults = {"epochs": "10", "batch-size": "256", "num-hiddens": "256", "lr": "0.1", "seed": "0"}
-    for name, value in (defaults | {"data-dir": r".\\u7528\\u6237"}).items():
-        assert re.search(rf"--{name} [A-Z_]+ [^()]+ \(default: {value}\)", text)
+    for name, value in (DEFAULTS | {"seed": 0, "data_dir": r".\\u7528\\u6237"}).items():
+        option = name.replace("_", "-")
+        assert re.search(rf"--{option} [A-Z_]+ [^()]+ \(default: {value}\)", text), f"no default of --{option}: {text}"
 
 
-@pytest.mark.parametrize("buffering", [-1, 0])  # 0: as after python -u
-def test_a_closed_pipe_ends_a_run_in_silence(buffering: int, ends: Ends, monkeypatch: Patch) -> None:
+@both_scripts
+def test_without_an_epoch_a_run_predicts_and_returns_what_can_be_copied_saved_and_loaded(
+    script: ModuleType, tmp_path: Path, capsys: Capture
+) -> None:
+    net, params, history = script.main(["--epochs=0"])
+    steps, predictions = capsys.readouterr().out.split("\nPredictions:\n")
+    assert (steps.splitlines()[-1], predictions.count("true: "), history) == ("Training", 6, [])
+    X = torch.rand(9, 1, 28, 28)
+    twin, logits = copy.deepcopy(net), net(X)
+    torch.save(net.state_dict() if script is mlp_api else net.keywords, tmp_path / "weights.pt")
+    weights = torch.load(tmp_path / "weights.pt")
+    if script is mlp_api:
+        loaded: Any = mlp_api.make_net(256)
+        loaded.load_state_dict(weights)
+    else:
+        loaded = partial(mlp_scratch.forward, **weights)
+    for param in params:
+        param.data.zero_()
+    assert not net(X).any(), "the parameters that main returns must be those of its net"
+    assert torch.equal(twin(X), logits), "a copy must have weights of its own"
+    assert torch.equal(loaded(X), logits), "what was saved and loaded must give the same logits"
+
+
+def test_importing_the_scripts_runs_nothing_and_needs_no_matplotlib_or_numpy(
+    capsys: Capture, monkeypatch: Patch
+) -> None:
+    for name in ("matplotlib", "numpy", *sys.modules):
+        if name.partition(".")[0] in ("matplotlib", "numpy"):
+            monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.delitem(sys.modules, "common")
+    for path in SCRIPTS:
+        runpy.run_path(str(path), run_name="imported")
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(("output", "epochs"), [(StringIO(), 10), (None, 1)])  # as in an IDE, and without a console
+def test_a_run_that_diverges_says_so(output: StringIO | None, epochs: int, ends: Ends, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(sys, "stdout", output)
+    line = ends("--lr=1e37", f"--epochs={epochs}", "--batch-size=100000")  # with 1, in the very last step
+    assert re.fullmatch(r"mlp\.py: error: .*diverged.* --lr", line)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_no_loss_and_no_score_may_be_infinite(number: float) -> None:
+    weight = nn.Parameter(torch.ones(10))
+    data = [(torch.ones(6, 1, 28, 28), torch.zeros(6, dtype=torch.int64))]
+    trainer = torch.optim.SGD([weight], lr=0.1)
+    with pytest.raises(common.UserError, match="diverged"):
+        common.train(lambda X: X[:, 0, 0, :10] * weight, data, data, lambda y_hat, y: y_hat.sum() * number, trainer, 1)
+    with pytest.raises(common.UserError, match="diverged"):
+        common.predict(lambda X: X[:, 0, 0, :10] * number, data)
+
+
+@pytest.mark.parametrize(
+    "fault", [RuntimeError(), OSError(22, ""), OSError(28, ""), OSError(32, ""), lambda X: torch.zeros(10**15)]
+)
+def test_a_learner_s_own_error_keeps_its_traceback(fault: object, capsys: Capture, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(mlp_scratch, "relu", Mock(side_effect=fault))
+    with pytest.raises((RuntimeError, OSError)) as raised:
+        common.run(partial(mlp_scratch.main, []))
+    sys.excepthook(raised.type, raised.value, raised.tb)
+    assert re.match(r"Traceback(.|\n)* H = relu\(X @ W1 \+ b1\)", capsys.readouterr().err), "no traceback to the line"
+
+
+def test_a_closed_pipe_ends_a_run_in_silence() -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    # And closing it, for which Python writes again, raises nothing.
-    with TextIOWrapper(open(writing, "wb", buffering), write_through=not buffering) as output:
-        monkeypatch.setattr(sys, "stdout", output)
-        assert ends(main=mlp_scratch.main, status=141) == ""
+    buffered, at_once = start(SCRIPTS[0], stdout=writing), start("-u", SCRIPTS[1], stdout=writing)
+    os.close(writing)
+    for process in (buffered, at_once):
+        assert finish(process)[1:] == ("", 141)
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-def test_a_full_disk_behind_the_output_is_named(ends: Ends, monkeypatch: Patch) -> None:
-    with open("/dev/full", "w") as output:
-        monkeypatch.setattr(sys, "stdout", output)
-        line = ends()
-    assert line == "mlp.py: error: cannot write the output ([Errno 28] No space left on device): send it elsewhere"
+@pytest.mark.skipif(sys.platform == "win32" or not shutil.which("bash"), reason="needs a shell and its signals")
+def test_ctrl_c_ends_a_shell_s_loop_too() -> None:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started would inherit that it is ignored
+    loop = 'for epochs in 1000 0; do "$0" "$1" --epochs $epochs; done'
+    bash = {"executable": shutil.which("bash"), "start_new_session": True}
+    processes = [start("-c", loop, sys.executable, path, **bash) for path in SCRIPTS]
+    for path, process in zip(SCRIPTS, processes, strict=True):
+        assert process.stdout
+        while process.stdout.readline() != "Training\n":
+            assert process.poll() is None
+        os.killpg(process.pid, signal.SIGINT)
+        assert finish(process)[1:] == (f"{path.name}: interrupted\n", -signal.SIGINT), "it must die of the signal"
 
 
-def test_ctrl_c_in_the_middle_of_an_epoch(ends: Ends, monkeypatch: Patch) -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    monkeypatch.setattr(common, "accuracy", lambda *_: signal.raise_signal(signal.SIGINT))
-    assert ends(status=130) == "mlp.py: interrupted"
-
-
-@pytest.mark.parametrize("output", [StringIO(), None])  # as in an IDE, and without a console
-def test_a_diverging_run_stops_whatever_the_output(output: StringIO | None, ends: Ends, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(sys, "stdout", output)
-    assert ends("--lr=1e37") == "mlp.py: error: the training diverged, its loss is not finite: try a smaller --lr"
-    if output:
-        assert output.getvalue().splitlines()[-1].startswith("epoch 01: train_loss=nan")
-
-
-@both_scripts
-@pytest.mark.parametrize("num_hiddens", [10**12, 2**62])
-def test_more_hidden_units_than_any_memory_holds(script: ModuleType, num_hiddens: int, ends: Ends) -> None:
-    line = ends("--num-hiddens", num_hiddens, main=script.main)
-    assert line == "mlp.py: error: not enough memory: try a smaller --num-hiddens or --batch-size"
-
-
-@pytest.mark.parametrize("error", [RuntimeError("shape"), OSError("photo"), OSError(28, "full"), OSError(32, "pipe")])
-def test_a_learner_s_own_error_keeps_its_traceback(error: Exception) -> None:
-    with pytest.raises(type(error)) as raised:
-        common.run(Mock(side_effect=error))
-    assert raised.value is error
-
-
-@both_scripts
-def test_importing_a_script_runs_nothing(script: ModuleType, capsys: Capture) -> None:
-    runpy.run_path(str(script.__file__), run_name="imported")
-    assert capsys.readouterr() == ("", "")
-    last = Path(str(script.__file__)).read_text(encoding="utf-8").splitlines()[-1]
-    assert last.startswith("    net, params, history = common.run(main)"), "the names that python -i finds"
-
-
-def test_python_i_goes_on_after_an_error() -> None:
-    process = start("-i", ROOT / "mlp_scratch.py", "--epochs=0")
-    out, err = process.communicate("print('alive')\n", timeout=SECONDS)
-    assert out == "alive\n"
-    assert err.startswith("mlp_scratch.py: error: argument --epochs: '0' is not a whole number")
-    assert "Traceback" not in err
-
-
-@pytest.mark.usefixtures("runs")
-def test_nothing_is_written_into_the_checkout(checkout: Path) -> None:
-    if os.access(checkout, os.W_OK):
-        pytest.skip("permissions do not bind this user, so Python writes its __pycache__")
-    names = {path.name for path in checkout.iterdir()}
-    assert names == {"common.py", "data", "mlp_scratch.py", "mlp_api.py"}
+def test_python_i_goes_on_after_an_exit_and_shows_the_next_errors() -> None:
+    typed = "print('alive')\n1 / 0\nraise common.UserError('typed')\n"
+    output, errors, _ = finish(start("-i", SCRIPTS[0], "--epochs=-1"), typed)
+    assert output == "alive\n"
+    assert errors.startswith("mlp_scratch.py: error: argument --epochs")
+    assert errors.count("Traceback") == errors.count("ZeroDivisionError: ") == 1, errors
+    assert "mlp_scratch.py: error: typed\n" in errors
