@@ -1,6 +1,7 @@
 """What both scripts share, in the order of the lesson: data, metrics, training, prediction."""
 
 import argparse
+import math
 import os
 import socket
 import sys
@@ -41,7 +42,7 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int | slice | list[int] | Tensor) -> tuple[Tensor, Tensor]:
         """Return X: [1, 28, 28] float32 in 0..1, y: [] int64; of k rows [k, 1, 28, 28] and [k].
 
-        The loaders ask for a whole batch at once, so that what changes X here changes all of it.
+        The loaders ask for a whole batch at once: a random change of X here is drawn once for it.
         """
         rows = self.rows[index]
         X = self.images.index_select(0, rows.flatten()).reshape(*rows.shape, 1, 28, 28) / 255
@@ -52,14 +53,14 @@ def load_data_fashion_mnist(batch_size: int, root: str | Path = DATA_DIR) -> tup
     """Return (train_iter, test_iter), loaders of X: [batch, 1, 28, 28] in 0..1 and y: [batch].
 
     Only train_iter shuffles, anew in every pass. The last batch may be smaller; len() counts them.
-    root: torchvision's root; what is missing there is downloaded. UserError if it cannot be used.
+    root: torchvision's root; a missing file is downloaded. UserError if one cannot be used.
     """
     root = check_files(Path(os.path.expanduser(root)))
     parts = FashionMNIST(root, train=True), FashionMNIST(root, train=False)
     train_set, test_set = (ImageDataset(part.data, part.targets) for part in parts)
     train_rows = BatchSampler(RandomSampler(train_set), batch_size=batch_size, drop_last=False)
     test_rows = BatchSampler(range(len(test_set)), batch_size=batch_size, drop_last=False)
-    # Each batch is a list of rows, taken at once; None: the loader has no items to put together.
+    # Each batch is a list of rows, taken at once; None: what comes out is a batch already.
     train_iter = DataLoader(dataset=train_set, sampler=train_rows, batch_size=None)
     test_iter = DataLoader(dataset=test_set, sampler=test_rows, batch_size=None)
     return train_iter, test_iter
@@ -83,7 +84,7 @@ def accuracy(y_hat: Tensor, y: Tensor) -> float:
     """Return the number of correct predictions.
 
     y: class indices [batch]. y_hat: the same, or logits [batch, classes]; the first largest counts.
-    ValueError if they are not of one shape then.
+    ValueError if both are not of one shape after that.
     """
     if y_hat.ndim > 1:
         y_hat = y_hat.argmax(dim=1)
@@ -142,14 +143,14 @@ def train(
         train_loss, train_acc = train_epoch(net, train_iter, loss, trainer)
         test_acc = evaluate_accuracy(net, test_iter)
         print(f"epoch {epoch:02d}: {train_loss=:.4f}, {train_acc=:.4f}, {test_acc=:.4f}")
-        if not torch.tensor(train_loss).isfinite():
+        if not math.isfinite(train_loss):
             raise UserError(DIVERGED)
         history.append(Epoch(train_loss, train_acc, test_acc))
     return history
 
 
 def predict(net: Net, test_iter: Data, n: int = 6) -> list[tuple[str, str]]:
-    """Print and return n pairs of names (true, predicted); UserError if a score is not finite."""
+    """Print and return (true, predicted) names of the first n images; UserError if it diverged."""
     if isinstance(net, nn.Module):
         net.eval()
     X, y = next(iter(test_iter))
@@ -184,22 +185,21 @@ def check_files(root: Path) -> Path:
     """Return root with its four files there and whole; UserError names the one that is not."""
     for name, md5 in MD5.items():
         path = root / "FashionMNIST" / "raw" / name
-        missing = not os.path.lexists(path)
         try:
-            if missing:
+            if not os.path.lexists(path):
                 download(path)
             fault = "" if check_integrity(str(path), md5) else "is damaged or of another data set"
         except (OSError, RuntimeError, HTTPException) as error:
-            fault = f"{'is missing, no download' if missing else 'cannot be read'} ({error!r})"
+            fault = f"cannot be read or downloaded ({error!r})"
         if fault:
             raise UserError(f"{path} {fault}: put the file there that data/README.md lists")
     return root
 
 
 def download(path: Path) -> None:
-    """Let torchvision download the file into a folder of its own, which it leaves only whole."""
+    """Download the file into a temporary folder and move it: it is there whole or not at all."""
     [(archive, md5)] = [row for row in FashionMNIST.resources if path.name in row[0]]
-    beside = next(filter(Path.is_dir, path.parents))
+    beside = next(filter(Path.is_dir, path.parents), path.parent)
     with TemporaryDirectory(dir=beside) as folder, ExitStack() as at_the_end:
         at_the_end.callback(socket.setdefaulttimeout, socket.getdefaulttimeout())
         socket.setdefaulttimeout(20)  # seconds that the server may stay silent
@@ -230,12 +230,12 @@ def parse_args(about: str | None, argv: list[str] | None, **defaults: float) -> 
         if not low <= vars(args)[name[2:].replace("-", "_")] <= high:
             parser.error(f"argument {name}: it must be a number from {low} to {high}")
     if args.data_dir != DATA_DIR and not os.path.isdir(args.data_dir):
-        parser.error(f"argument --data-dir: {args.data_dir!r} is not the folder above FashionMNIST")
+        parser.error(f"argument --data-dir: {args.data_dir!r} is not a folder")
     return args
 
 
 def run(main: Callable[[], Result]) -> Result:
-    """Return what main returns; what it raises ends Python as ever, but some of it in one line."""
+    """Return what main returns. A UserError and Ctrl-C end in one line, a closed pipe in none."""
 
     def show(kind: type[BaseException], error: BaseException, trace: object) -> None:
         if isinstance(error, OSError) and error.errno in (22, 32):  # EINVAL on Windows, EPIPE
@@ -246,7 +246,7 @@ def run(main: Callable[[], Result]) -> Result:
         if isinstance(error, UserError | KeyboardInterrupt):
             message = f"error: {error}" if isinstance(error, UserError) else "interrupted"
             print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
-        elif not isinstance(error, SystemExit):  # which is an error after python -i only
+        elif not isinstance(error, SystemExit) or isinstance(error.code, str):  # after python -i
             sys.__excepthook__(kind, error, error.__traceback__)
 
     if hasattr(sys.stdout, "reconfigure"):  # which in IDLE it has not

@@ -13,9 +13,10 @@ from torchvision.datasets import FashionMNIST
 from torchvision.transforms import ToTensor
 
 Loader = DataLoader[tuple[Tensor, Tensor]]
+Rows = list[tuple[float, ...]]
 
 
-def tables() -> dict[str, list[tuple[float, ...]]]:
+def tables() -> dict[str, Rows]:
     """Return train_loss, train_acc and test_acc of each epoch, as the article prints them."""
     lines = Path(__file__).with_name("article.csv").read_text(encoding="utf-8").splitlines()[1:]
     rows = [tuple(map(float, line.split(",")[2:])) for line in lines]
@@ -36,7 +37,7 @@ def logits(X: Tensor, W1: Tensor, b1: Tensor, W2: Tensor, b2: Tensor) -> Tensor:
 def network(script: str, num_hiddens: int) -> tuple[Callable[[Tensor], Tensor], list[nn.Parameter]]:
     if script == "mlp_scratch":
         W1, W2 = torch.randn(784, num_hiddens) * 0.01, torch.randn(num_hiddens, 10) * 0.01
-        params = [nn.Parameter(start) for start in (W1, torch.zeros(num_hiddens), W2, torch.zeros(10))]
+        params = [*map(nn.Parameter, (W1, torch.zeros(num_hiddens), W2, torch.zeros(10)))]
         return lambda X: logits(X, *params), params
     net = nn.Sequential(nn.Flatten(), nn.Linear(784, num_hiddens), nn.ReLU(), nn.Linear(num_hiddens, 10))
     for layer in net:
@@ -46,16 +47,14 @@ def network(script: str, num_hiddens: int) -> tuple[Callable[[Tensor], Tensor], 
     return net, list(net.parameters())
 
 
-def history(
-    script: str, root: Path, epochs: int, batch_size: int, num_hiddens: int, lr: float, seed: int
-) -> list[tuple[float, float, float]]:
+def history(script: str, root: Path, epochs: int, batch_size: int, num_hiddens: int, lr: float, seed: int) -> Rows:
     """Return what the article prints of each epoch: train_loss, train_acc and test_acc."""
     torch.manual_seed(seed)
     train_iter, test_iter = loaders(batch_size, root)
     net, params = network(script, num_hiddens)
     loss = nn.CrossEntropyLoss(reduction="none" if script == "mlp_scratch" else "mean")
     trainer = torch.optim.SGD(params, lr=lr)
-    rows = []
+    rows: Rows = []
     for _ in range(epochs):
         loss_sum, hits = 0.0, []
         for X, y in train_iter:

@@ -28,7 +28,7 @@ try:
     import mlp_api
     import mlp_scratch
 except Exception as error:  # in what a learner has written; a SyntaxError names its place itself
-    frames = [at for at in traceback.extract_tb(error.__traceback__) if Path(at.filename).parent == ROOT]
+    frames = [at for at in traceback.extract_tb(error.__traceback__) if Path(at.filename).resolve().parent == ROOT]
     place = "".join(f" ({Path(at.filename).name}, line {at.lineno})" for at in frames[-1:])
     sys.exit(f"no test can start: {type(error).__name__}: {error}{place}")
 
@@ -96,21 +96,27 @@ def ends(capsys: Capture, monkeypatch: Patch) -> Ends:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
     """Where code that a learner may have written stops, say its line, its error and the shapes there."""
     try:
-        return (yield)
+        result = yield
+        if torch.is_grad_enabled():
+            return result
+        parts = ["Gradients stay off afterwards: `with torch.no_grad():` turns them on again."]
     except (Exception, SystemExit) as error:
         stack = error.__traceback__
         steps = [*zip(traceback.extract_tb(stack), traceback.walk_tb(stack), strict=True)]
-        ours = [step for step in steps if Path(step[0].filename).parent in (ROOT, ROOT / "tests")]
-        asserted = isinstance(error, AssertionError) and Path(ours[-1][0].filename).parent != ROOT
+        ours = [step for step in steps if Path(step[0].filename).resolve().parent in (ROOT, ROOT / "tests")]
+        asserted = isinstance(error, AssertionError) and Path(ours[-1][0].filename).resolve().parent != ROOT
         if asserted or pyfuncitem.path.name != "test_article.py":
             raise
-        places = [step for step in ours if Path(step[0].filename).parent == ROOT][-2:] or ours[-1:]
-        parts = [f"{at.name} stops in line {at.lineno} of {Path(at.filename).name}, {at.line}:" for at, _ in places]
-        parts += [f"{type(error).__name__}: {error}".splitlines()[0].removesuffix(".") + "."]
-        tensors = {name: value for name, value in places[-1][1][0].f_locals.items() if hasattr(value, "shape")}
-        parts += [f"Here {name} is {list(tensor.shape)}." for name, tensor in tensors.items()]
+        first, *others = [step for step in ours if Path(step[0].filename).resolve().parent == ROOT] or ours[-1:]
+        places = [first, *others[-1:]]  # in the learner's function, and where it led to
+        parts = [f"{at.name} stops in line {at.lineno} of {Path(at.filename).name}, `{at.line}`:" for at, _ in places]
+        parts += [f"{type(error).__name__}: {error}".splitlines()[0].rstrip(":. ") + "."]
+        names = places[-1][1][0].f_locals.items()
+        shapes = [f"{name} is {list(value.shape)}" for name, value in names if isinstance(value, torch.Tensor)]
+        parts += [f"Here {', '.join(shapes)}."] * bool(shapes)
+        parts += ["Inside `with torch.no_grad():` it may be changed."] * ("leaf Variable" in str(error))
     finally:
-        torch.set_grad_enabled(True)  # which code may have turned off for good
+        torch.set_grad_enabled(True)
     pytest.fail(" ".join(parts), pytrace=False)
 
 

@@ -157,8 +157,8 @@ def main(argv: list[str] | None = None) -> common.Result:
     rest = parser.add_argument("options", nargs=argparse.REMAINDER, help="the script's own options")
     rest.required = False  # so that no message says that they are
     args = parser.parse_args(argv)
-    script = Path(ROOT, args.script.removesuffix(".py") + ".py")
-    if script.parent != ROOT or not script.is_file():
+    script = ROOT / (Path(args.script).name.removesuffix(".py") + ".py")
+    if not script.is_file():
         raise common.UserError(f"{ROOT} holds no script {script.name}: name mlp_scratch or mlp_api")
     try:
         from matplotlib.figure import Figure

@@ -1,6 +1,7 @@
 """What the two pages say: their commands and links, that they agree, and the measurements behind their figures."""
 
 import re
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def test_every_link_and_file_that_a_page_names_is_there(file: Path) -> None:
     assert len(targets) > 20
     for target in targets:
         assert target in anchors or target.startswith("https://") or (file.parent / target).exists(), target
-    for name in re.findall(r"pytest -k (\w+)", page):
+    for name in re.findall(r"`(?:pytest -k )?(test_[45]\w*)`", page):
         tests = (ROOT / "tests" / "test_article.py").read_text(encoding="utf-8")
         assert f"def {name}" in tests, f"no test begins with {name}"
 
@@ -49,3 +50,15 @@ def test_the_benchmark_starts(monkeypatch: Patch, capsys: Capture) -> None:
     monkeypatch.setattr(benchmark, "peak_megabytes", lambda code: 1.0)
     benchmark.main(common.DATA_DIR, fast=1, slow=1)
     assert re.search(r"^\| here \| \d+\.\d\d \| \d+\.\d\d \|$", capsys.readouterr().out, re.MULTILINE)
+
+
+def test_the_experiments_start_and_draw(tmp_path: Path, monkeypatch: Patch, capsys: Capture) -> None:
+    monkeypatch.setattr(experiments, "Pool", ThreadPool)  # whose threads find the small data set
+    file = tmp_path / "experiments.png"
+    experiments.main(["--seeds=1", "--epochs=1", "--workers=1", f"--picture={file}"])
+    out = capsys.readouterr().out
+    assert "nan" not in out
+    for title, _, rows in experiments.TABLES:
+        assert f"| {title} |" in out
+        assert all(f"\n| {name} | " in out for name in rows), title
+    assert file.stat().st_size > 50_000
