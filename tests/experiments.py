@@ -1,7 +1,8 @@
-"""The experiments of the page: tables on stdout, in Markdown, and a picture of the same runs.
+"""The experiments of the page: `python tests/experiments.py`, about twenty minutes on two cores.
 
-A run is mlp_api.py with one thing changed. A cell of a table is the mean over the seeds and, in
-brackets, their range; so are a line and the band around it in the picture.
+Tables come out in Markdown, and a picture of the same runs. A run is mlp_api.py with one thing
+changed. A cell of a table is the mean over the seeds and, in brackets, their range; so are a line
+and the band around it in the picture.
 """
 
 import argparse

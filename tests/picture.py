@@ -75,7 +75,6 @@ def draw(
         draw_images(mistakes, title, X[wrong, 0], names, cmap="gray", vmin=0, vmax=1)
         if matrices and len(matrices[0]) == 784:
             draw_units(units, matrices, classes)
-        figure.draw_without_rendering()  # what is settled late is settled with these settings, too
     return figure
 
 
