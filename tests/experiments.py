@@ -1,4 +1,4 @@
-"""The experiments of the page: `python tests/experiments.py`, about twenty minutes on two cores.
+"""The experiments of the page: `python tests/experiments.py`, 20 to 25 minutes on two cores.
 
 Tables come out in Markdown, and a picture of the same runs. A run is mlp_api.py with one thing
 changed. A cell of a table is the mean over the seeds and, in brackets, their range; so are a line
@@ -229,7 +229,7 @@ PANELS: list[tuple[str, tuple[float, float], tuple[float, float], dict[str, Chan
     ("3. Hidden units", (0.34, 0.9), (0.7, 0.87), {"16": THIN, "256": MLP, "1024": WIDE}),
     ("4. Batch size", (0.2, 1), (0.6, 0.9), {"32": SMALL, "256": MLP, "1024": LARGE}),
     ("5. First weights", (0.3, 2.5), (0.6, 0.9), {"std 0.01": MLP, "0.1": STD_01, "1": STD_1, "PyTorch's": OWN}),
-    ("8. Optimizer", (0.2, 1), (0.7, 0.9), {"SGD": MLP, "momentum": MOMENTUM, "Adam": ADAM}),
+    ("2. Optimizer", (0.2, 1), (0.7, 0.9), {"SGD": MLP, "momentum": MOMENTUM, "Adam": ADAM}),
 ]
 
 

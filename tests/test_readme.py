@@ -53,7 +53,7 @@ def test_the_benchmark_starts(monkeypatch: Patch, capsys: Capture) -> None:
 
 
 def test_the_experiments_start_and_draw(tmp_path: Path, monkeypatch: Patch, capsys: Capture) -> None:
-    monkeypatch.setattr(experiments, "Pool", ThreadPool)  # whose threads find the small data set
+    monkeypatch.setattr(experiments, "Pool", lambda workers, *_: ThreadPool(workers))  # which finds the small data
     file = tmp_path / "experiments.png"
     experiments.main(["--seeds=1", "--epochs=1", "--workers=1", f"--picture={file}"])
     out = capsys.readouterr().out
