@@ -44,6 +44,9 @@ def test_both_pages_hold_the_same_code_and_the_same_figures() -> None:
     for what in (r"^    .*$", r"\d+\.\d\d+", r"\d+,\d+", r"--[a-z-]+"):
         english, chinese = (set(re.findall(what, page, re.MULTILINE)) for page in PAGES)
         assert english == chinese, f"only on one page: {english ^ chinese}"
+    typed = r"^<!-- .*|^    >>> .*\n(?:    .*\n)*"
+    first, second = (re.findall(typed, page, re.MULTILINE) for page in PAGES)
+    assert first == second, "the sessions must stand in one order, as test_tables.py types those of one page"
 
 
 def test_the_benchmark_starts(monkeypatch: Patch, capsys: Capture) -> None:
