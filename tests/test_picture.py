@@ -30,7 +30,7 @@ figure.dpi: 50\nsavefig.facecolor: black\ntext.color: white\nlines.linewidth: 9\
 
 def parts(figure: Figure) -> list[SubFigure]:
     """Return curves, matrix, mistakes and columns of W1, by where they stand: older versions list them otherwise."""
-    return sorted(figure.subfigs, key=lambda part: (-part.bbox.y0, part.bbox.x0))
+    return sorted(figure.subfigs, key=lambda part: (-round(part.bbox.y0), part.bbox.x0))
 
 
 @pytest.fixture(scope="module", params=[mlp_scratch, mlp_api])
