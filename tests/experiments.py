@@ -1,4 +1,4 @@
-"""The experiments of the page: `python tests/experiments.py`, 20 to 25 minutes on two cores.
+"""The experiments of the page: `python tests/experiments.py`, about 25 minutes on two cores.
 
 Tables come out in Markdown, and a picture of the same runs. A run is mlp_api.py with one thing
 changed. A cell of a table is the mean over the seeds and, in brackets, their range; so are a line

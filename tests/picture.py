@@ -111,7 +111,7 @@ def draw_units(figure: "SubFigure", matrices: list[Tensor], classes: list[str]) 
     That is the class to whose logit the hidden unit adds most, where W2 leads to the logits.
     """
     W1, *rest = matrices
-    W2 = rest[0] if rest else torch.eye(W1.shape[1])  # one layer: a column is a class
+    W2 = rest[0] if rest else torch.eye(W1.shape[1], dtype=W1.dtype)  # one layer: a column is a class
     units = W1.norm(dim=0).topk(min(12, W1.shape[1])).indices.sort().values
     known = len(rest) < 2 and W2.shape == (W1.shape[1], len(classes))
     names = [classes[W2[unit].argmax()] if known else "" for unit in units]
