@@ -23,7 +23,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.utils.data import DataLoader, Subset
 
 import common
 import picture
@@ -72,7 +71,7 @@ def run(job: tuple[Change, int]) -> Run:
     """Train with a seed, and return what was measured."""
     change, seed = job
     torch.manual_seed(seed)
-    train_iter, test_iter = common.load_data_fashion_mnist(change.batch_size, common.DATA_DIR)
+    train_loader, test_iter = common.load_data_fashion_mnist(change.batch_size, common.DATA_DIR)
     X, y = test_iter.dataset[:]
     net = nn.Sequential(nn.Flatten(), *NETS[change.net](change.num_hiddens))
     for layer in net:
@@ -80,9 +79,10 @@ def run(job: tuple[Change, int]) -> Run:
             nn.init.normal_(layer.weight, std=change.std)
             nn.init.zeros_(layer.bias)
     trainer = change.trainer(net.parameters(), lr=change.lr)
+    train_iter: common.Data = train_loader
     if change.images:
-        few = Subset(train_iter.dataset, range(change.images))
-        train_iter = DataLoader(few, batch_size=change.batch_size, shuffle=True)
+        few = (part.split(change.batch_size) for part in train_loader.dataset[: change.images])
+        train_iter = [*zip(*few, strict=True)]
 
     found: Run = {name: [] for name in (*common.Epoch._fields, "test loss")}
     for epoch in range(1, change.epochs + 1):
