@@ -20,10 +20,11 @@ from conftest import ROOT, both_scripts, finish, start
 Runs = dict[str, list[str]]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 STEPS = {"mlp_scratch": "Initialising the MLP's parameters", "mlp_api": "Creating the MLP"}
-# What is typed after `python -i`: the lines of the page. The Chinese one has the same, as test_readme.py says.
-SESSION = """
-import doctest
+# What is typed after `python -i`: the lines of the page (the Chinese one has the same: test_readme.py), and two errors.
+SESSION = """import doctest
 print(doctest.testfile("README.md", False, globs=globals(), optionflags=doctest.ELLIPSIS, encoding="utf-8"))
+raise common.UserError("typed")
+1 / 0
 """
 
 
@@ -64,8 +65,9 @@ def runs(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Runs:
         owned = zip(["mlp_api", *parts[1::2]], parts[::2], strict=True)
         text = "".join(part if owner == script else "\n" * part.count("\n") for owner, part in owned)
         (folder / "README.md").write_text(text, encoding="utf-8")
-        output, errors, status = finish(start("-i", path, cwd=folder), f"exec({SESSION!r})\n")
-        assert (errors.replace(">>> ", "").strip(), status) == ("", 0), errors
+        output, errors, _ = finish(start("-i", path, cwd=folder), SESSION)
+        expected = rf"{script}\.py: error: typed\nTraceback (?:(?!Error).|\n)*ZeroDivisionError: .*\s*"
+        assert re.fullmatch(expected, errors.replace(">>> ", "")), errors
         return output.splitlines()
 
     with ThreadPoolExecutor(1 if torch.get_num_threads() > 1 else 2) as pool:
