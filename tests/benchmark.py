@@ -80,12 +80,12 @@ def products_epoch(train_sizes: list[int], test_sizes: list[int]) -> Epoch:
     return epoch
 
 
-def measure(epochs: dict[str, Epoch], rounds: int, part: int) -> dict[str, list[float]]:
+def measure(epochs: dict[str, Epoch], rounds: int, title: str) -> dict[str, list[float]]:
     """Return for each variant the seconds of each round; in a round all take their turn."""
     from tqdm import tqdm
 
     times: dict[str, list[float]] = {name: [] for name in epochs}
-    for round_ in tqdm(range(rounds + 1), desc=f"Part {part} of 4", unit="round"):
+    for round_ in tqdm(range(rounds + 1), desc=title, unit="round"):
         for name, epoch in epochs.items():
             start = time.perf_counter()
             epoch()
@@ -108,21 +108,18 @@ def peak_megabytes(code: str) -> float:
     return int(process.stdout.split()[-1]) / 1000
 
 
-def main(root: Path = common.DATA_DIR, fast: int = 15, slow: int = 5) -> None:
-    """Measure and print Markdown tables; fast and slow: how many rounds."""
+def main(root: Path = common.DATA_DIR, rounds: int = 7) -> None:
+    """Measure and print Markdown tables."""
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, Python {platform.python_version()}, ", end="")
     print(f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads\n")
     ours, stock = common.load_data_fashion_mnist(256, root), article.loaders(256, root)
     products = products_epoch(*([len(y) for _, y in data_iter] for data_iter in ours))
     columns = []
-    for part, make in ((1, scratch_epoch), (3, api_epoch)):
-        own = make(ours)
-        quick = measure({"own": own, "products": products}, fast, part)
-        long = measure({"own": own, "article": make(stock)}, slow, part + 1)
-        own_time, way, alone = map(statistics.median, (quick["own"], long["article"], quick["products"]))
-        times = f"{ratio(long['article'], long['own']):.1f}"
-        columns.append([f"{own_time:.2f}", f"{way:.2f}", times, f"{alone:.2f}"])
+    for name, make in {"mlp_scratch.py": scratch_epoch, "mlp_api.py": api_epoch}.items():
+        times = measure({"here": make(ours), "article": make(stock), "products": products}, rounds, name)
+        here, way, alone = (f"{statistics.median(seconds):.2f}" for seconds in times.values())
+        columns.append([here, way, f"{ratio(times['article'], times['here']):.1f}", alone])
     print("| seconds an epoch | `mlp_scratch.py` | `mlp_api.py` |\n| --- | --- | --- |")
     names = ("here", "the article's way", "times as long", "matrix products alone")
     for name, *figures in zip(names, *columns, strict=True):

@@ -195,7 +195,6 @@ TABLES: list[tuple[str, list[str], dict[str, Change | tuple[Change, int]]]] = [
         ["slope", "first gradient", "mean gradient"],
         {"ReLU": (MLP, 1), "PReLU": (PRELU, 1), "sigmoid": (SIGMOID, 1), "tanh": (TANH, 1)},
     ),
-    ("PReLU", ["slope below 0"], {"after ten epochs": PRELU}),
     (
         "and one more epoch with a tenth of `lr`",
         [*LAST, "test_acc, then 0.1"],
@@ -214,14 +213,17 @@ TABLES: list[tuple[str, list[str], dict[str, Change | tuple[Change, int]]]] = [
     ("PyTorch's own weights", LAST, {"the MLP": OWN, "one layer more": OWN_DEEPER}),
     ("1,000 images, epoch", [*ALL, "test loss"], {f"{n}": (FEW, n) for n in (10, 30, 100)}),
     ("1,000 images", ["lowest test loss", "its epoch"], {"": FEW}),
-    ("loss", ALL[1:], {"cross-entropy": MLP, "squared error": SQUARED, "squared error, `--lr 0.5`": SQUARED_FAST}),
+    ("loss", ALL[1:], {"cross-entropy": MLP, "squared error": SQUARED}),
+    ("loss, `--lr 0.5`", ALL[1:], {"cross-entropy": (LONG_MLP, 10), "squared error": SQUARED_FAST}),
+    ("loss, epoch 1", ["train_acc", "first gradient"], {"cross-entropy": (MLP, 1), "squared error": (SQUARED, 1)}),
     ("SGD, epoch", LAST, {f"{n}": (MLP, n) for n in (1, 4, 10)}),
     ("momentum 0.9, epoch", LAST, {f"{n}": (MOMENTUM, n) for n in (1, 4, 10)}),
     ("Adam, `lr` 0.001, epoch", LAST, {f"{n}": (ADAM, n) for n in (1, 4, 10)}),
     ("Adam, `lr` 0.1, epoch", LAST, {"1": Change(1, trainer=torch.optim.Adam, lr=0.1)}),
     ("test images", ["test_acc", "shifted 1", "shifted 3", "mirrored"], {"test_acc": MLP}),
 ]
-BY_SEED = [*LAST, "found pullovers", "found coats", "found shirts", "test_acc, then 1", "test_acc, then 0.1"]
+AFTER = ["found pullovers", "found coats", "found shirts", "test_acc, then 1", "test_acc, then 0.1"]
+BY_SEED = [("seed", [*LAST, *AFTER], MLP), ("PReLU, seed", ["train_loss", "slope below 0"], PRELU)]
 # Of the picture: title; range of train_loss and of test_acc; name of a line -> run, of which ten epochs are drawn.
 PANELS: list[tuple[str, tuple[float, float], tuple[float, float], dict[str, Change]]] = [
     ("1. Network", (0.36, 0.66), (0.7, 0.87), {"one layer": ONE, "no activation": TWO, "the MLP": MLP}),
@@ -303,9 +305,10 @@ def main(argv: list[str] | None = None) -> None:
             change, epoch = (row, row.epochs) if isinstance(row, Change) else row
             cells = [cell([run[key][:epoch][-1] for run in results[change]]) for key in columns]
             print(f"| {name} | {' | '.join(cells)} |")
-    print(f"\n| `--seed` | {' | '.join(BY_SEED)} |\n|{' --- |' * (len(BY_SEED) + 1)}")
-    for seed, found in enumerate(results[MLP]):
-        print(f"| {seed} | {' | '.join(f'{found[key][-1]:.3f}' for key in BY_SEED)} |")
+    for title, columns, change in BY_SEED:
+        print(f"\n| {title} | {' | '.join(columns)} |\n|{' --- |' * (len(columns) + 1)}")
+        for seed, found in enumerate(results[change]):
+            print(f"| {seed} | {' | '.join(f'{found[key][-1]:.3f}' for key in columns)} |")
     picture.write(draw(results), args.picture)
 
 

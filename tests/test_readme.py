@@ -51,7 +51,7 @@ def test_both_pages_hold_the_same_code_and_the_same_figures() -> None:
 
 def test_the_benchmark_starts(monkeypatch: Patch, capsys: Capture) -> None:
     monkeypatch.setattr(benchmark, "peak_megabytes", lambda code: 1.0)
-    benchmark.main(common.DATA_DIR, fast=1, slow=1)
+    benchmark.main(common.DATA_DIR, rounds=1)
     assert re.search(r"^\| here \| \d+\.\d\d \| \d+\.\d\d \|$", capsys.readouterr().out, re.MULTILINE)
 
 
