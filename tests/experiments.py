@@ -1,4 +1,4 @@
-"""The experiments of the page: `python tests/experiments.py`, about 25 minutes on two cores.
+"""The experiments of the page: `python tests/experiments.py`, about 23 minutes on two cores.
 
 Tables come out in Markdown, and a picture of the same runs. A run is mlp_api.py with one thing
 changed. A cell of a table is the mean over the seeds and, in brackets, their range; so are a line
@@ -192,7 +192,7 @@ TABLES: list[tuple[str, list[str], dict[str, Change | tuple[Change, int]]]] = [
     ("fourth epoch", ["mean step"], {"one layer: of W": ONE, "no activation: of W1 W2": TWO}),
     (
         "first epoch",
-        ["slope", "first gradient", "mean gradient"],
+        ["train_loss", "slope", "first gradient", "mean gradient"],
         {"ReLU": (MLP, 1), "PReLU": (PRELU, 1), "sigmoid": (SIGMOID, 1), "tanh": (TANH, 1)},
     ),
     (
