@@ -157,7 +157,8 @@ def main(argv: list[str] | None = None) -> common.Result:
     rest.required = False  # so that no message says that they are
     args = parser.parse_args(argv)
     script = ROOT / (Path(args.script).name.removesuffix(".py") + ".py")
-    if not script.is_file():
+    train = getattr(import_module(script.stem), "main", None) if script.is_file() else None
+    if not train:
         raise common.UserError(f"{ROOT} holds no script {script.name}: name mlp_scratch or mlp_api")
     try:
         from matplotlib.figure import Figure
@@ -172,7 +173,7 @@ def main(argv: list[str] | None = None) -> common.Result:
     shared.add_argument("--data-dir", nargs="?", default=common.DATA_DIR)
     data_dir = shared.parse_known_args(args.options)[0].data_dir
 
-    result: common.Result = import_module(script.stem).main(args.options)
+    result: common.Result = train(args.options)
     write(draw(*result, data_dir=data_dir), path)
     return result
 
