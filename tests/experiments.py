@@ -228,10 +228,10 @@ BY_SEED = [("seed", [*LAST, *AFTER], MLP), ("PReLU, seed", ["train_loss", "slope
 PANELS: list[tuple[str, tuple[float, float], tuple[float, float], dict[str, Change]]] = [
     ("1. Network", (0.36, 0.66), (0.7, 0.87), {"one layer": ONE, "no activation": TWO, "the MLP": MLP}),
     ("2. Learning rate", (0.2, 2.5), (0, 0.95), {"0.01": SLOW, "0.1": MLP, "0.5": LONG_MLP, "2": FAST}),
+    ("2. Optimizer", (0.2, 1), (0.7, 0.9), {"SGD": MLP, "momentum": MOMENTUM, "Adam": ADAM}),
     ("3. Hidden units", (0.34, 0.9), (0.7, 0.87), {"16": THIN, "256": MLP, "1024": WIDE}),
     ("4. Batch size", (0.2, 1), (0.6, 0.9), {"32": SMALL, "256": MLP, "1024": LARGE}),
     ("5. First weights", (0.3, 2.5), (0.6, 0.9), {"std 0.01": MLP, "0.1": STD_01, "1": STD_1, "PyTorch's": OWN}),
-    ("2. Optimizer", (0.2, 1), (0.7, 0.9), {"SGD": MLP, "momentum": MOMENTUM, "Adam": ADAM}),
 ]
 
 
@@ -247,16 +247,16 @@ def draw(results: dict[Change, list[Run]]) -> "Figure":
     with picture.defaults():
         figure = Figure(figsize=(7, 19), layout="constrained")
         grid = figure.subplots(8, 2)
-        for pair, (title, *limits, changes) in zip([*grid[:5], grid[7]], PANELS, strict=True):
+        for pair, (title, *limits, changes) in zip(grid[:6], PANELS, strict=True):
             for axes, name, limit in zip(pair, LAST, limits, strict=True):
                 for label, change in changes.items():
                     curve(axes, [run[name][:10] for run in results[change]], label)
                 axes.set(title=f"{title}: {name}", ylim=limit)
-        for axes, name, limit in zip(grid[5], LAST, [(0.34, 0.7), (0.7, 0.87)], strict=True):
+        for axes, name, limit in zip(grid[6], LAST, [(0.34, 0.7), (0.7, 0.87)], strict=True):
             for seed, run in enumerate(results[MLP]):
                 curve(axes, [run[name] + run[f"{name}, then 0.1"]], f"seed {seed}")
             axes.set(title=f"6. {name}, epoch 11: lr 0.01", ylim=limit)
-        for axes, name, limit in zip(grid[6], LAST, [(0, 1.2), (0.6, 0.85)], strict=True):
+        for axes, name, limit in zip(grid[7], LAST, [(0, 1.2), (0.6, 0.85)], strict=True):
             for kind in (name, "test loss")[: 2 if name == "train_loss" else 1]:
                 curve(axes, [run[kind] for run in results[FEW]], kind)
             axes.set(title=f"7. 1,000 images: {name}", ylim=limit)
