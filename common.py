@@ -6,7 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from http.client import HTTPException
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -205,8 +205,8 @@ def download(path: Path) -> None:
         socket.setdefaulttimeout(20)  # seconds that the server may stay silent
         download_and_extract_archive(FashionMNIST.mirrors[0] + archive, folder, md5=md5)
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():  # another run may have been faster
-            os.replace(os.path.join(folder, path.name), path)
+        with suppress(FileExistsError):  # on Windows, if another run was faster
+            os.rename(os.path.join(folder, path.name), path)
 
 
 def parse_args(about: str | None, argv: list[str] | None, **defaults: float) -> argparse.Namespace:
