@@ -1,5 +1,6 @@
 """The article's claims by section, which grade your own code: `pytest -k test_4_1_4` for relu."""
 
+import contextlib
 import copy
 import hashlib
 import math
@@ -51,7 +52,7 @@ def grade(actual: Any, right: Tensor | float, sentence: str, mistakes: Mapping[s
     expected = torch.as_tensor(right)
     say(numbers.shape == expected.shape, f"{sentence} It has the shape {list(numbers.shape)}.")
     place = (numbers - expected).abs().argmax()
-    found = f"It is {numbers.flatten()[place]:.4f} where {expected.flatten()[place]:.4f} is right."
+    found = f"It has {numbers.flatten()[place]:.4f} where {expected.flatten()[place]:.4f} is right."
     return say(False, f"{sentence} {found if numbers.numel() < 1000 else 'The numbers differ.'}")
 
 
@@ -106,7 +107,7 @@ def test_4_1_3_init_params_draws_w1_and_w2_and_starts_both_biases_at_zero() -> N
     rights = [torch.randn(784, 300) * 0.01, torch.zeros(300), torch.randn(300, 10) * 0.01, torch.zeros(10)]
     for name, right, param in zip(PARAMS, rights, params, strict=True):
         trained = isinstance(param, nn.Parameter) and param.requires_grad
-        say(trained, f"{name} must be an nn.Parameter, to be trained, made of numbers that are ready.", param)
+        say(trained, f"{name} must be an nn.Parameter of numbers that are ready: nn.Parameter(... * 0.01).", param)
         found, needed = (f"{list(W.shape)} {W.dtype}" for W in (param, right))
         say(found == needed, f"init_params(300): {name} is {found}, but X @ W1 + b1 and H @ W2 + b2 need {needed}.")
         say(right.any() or not param.any(), f"{name} must be zero at the start, not drawn, and not left empty.")
@@ -222,11 +223,15 @@ def test_4_accuracy_counts_the_correct_predictions() -> None:
         "a share, not a number": 5 / 9,
         "the first row alone, as if return stood inside the loop": 1,
         "the last of two equal scores": 6,
+        "argmax over the whole batch, as dim=1 is missing": 0,
     }
     sentence = "accuracy is the number of rows whose first largest score stands at the label, here 5 of 9."
     grade(common.accuracy(logits, y), 5, sentence, mistakes)
     sentence = "y_hat may be class indices, too: then accuracy counts those that equal y, here 2 of 9."
     grade(common.accuracy(y.roll(4), y), 2, sentence, {"a share, not a number": 2 / 9})
+    with contextlib.suppress(ValueError):
+        common.accuracy(logits, y.reshape(9, 1))
+        say(False, "For labels [9, 1] raise a ValueError: 9 predictions == [9, 1] labels would be 81 answers.")
 
 
 def watched() -> tuple[nn.Module, list[tuple[bool, bool]]]:
