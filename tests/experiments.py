@@ -266,7 +266,6 @@ def draw(results: dict[Change, list[Run]]) -> "Figure":
             left.legend()
         for axes in grid[-1]:
             axes.set_xlabel("epoch")
-        figure.draw_without_rendering()  # what is settled late is settled with these settings, too
     return figure
 
 
