@@ -114,11 +114,12 @@ def test_a_damaged_file_is_named_and_once_it_is_gone_it_alone_is_downloaded(
 def test_two_first_runs_at_once_both_download_the_data(script: ModuleType, tmp_path: Path, monkeypatch: Patch) -> None:
     def overtaken(error: OSError, *paths: object) -> None:
         windows.undo()
-        script.main(["--epochs=0"])  # another run, from its start to its end
+        shutil.rmtree(common.DATA_DIR)  # not there yet when the other run starts
+        script.main(["--epochs=0"])
         raise error
 
     wanted = contents(common.DATA_DIR)
-    monkeypatch.setattr(common, "DATA_DIR", tmp_path / "folder" / "data")
+    monkeypatch.setattr(common, "DATA_DIR", tmp_path / "data")
     with monkeypatch.context() as windows:  # where a file that is there, and being read, stays as it is
         windows.setattr(os, "rename", partial(overtaken, FileExistsError(17, "it is there")))
         windows.setattr(os, "replace", partial(overtaken, PermissionError(13, "it is being read")))
