@@ -43,7 +43,7 @@ both_scripts = pytest.mark.parametrize("script", [mlp_scratch, mlp_api], ids=["s
 
 @pytest.fixture(scope="session", autouse=True)
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Let all tests find 1,000 training and 300 test images as the data set: an epoch takes no time."""
+    """Let all tests, if not what they start, find 1,000 training and 300 test images: an epoch takes no time."""
     root = tmp_path_factory.mktemp("small") / "data"
     (root / RAW).mkdir(parents=True)
     for name in common.MD5:
@@ -59,7 +59,7 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> None:
 def start(*arguments: object, **kwargs: Any) -> Process:
     """Start Python with some arguments, buffering and writing __pycache__ as it does by itself."""
     unusual = ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")
-    env = {name: value for name, value in os.environ.items() if name not in unusual}
+    env = {name: value for name, value in os.environ.items() if name not in unusual} | {"MPLBACKEND": "agg"}
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | kwargs
     return subprocess.Popen([sys.executable, *map(str, arguments)], text=True, env=env, **pipes)
 
