@@ -34,7 +34,7 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         """images: [n, 28, 28] uint8, labels: [n] int64, such as MNIST(...).data and .targets."""
         self.images, self.labels = images, labels
-        self.rows = torch.arange(len(labels))  # makes row numbers of a slice, a mask or -1
+        self.rows = torch.arange(len(labels))  # from which a slice, a mask or -1 takes row numbers
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -42,7 +42,7 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
     def __getitem__(self, index: int | slice | list[int] | Tensor) -> tuple[Tensor, Tensor]:
         """Return X: [1, 28, 28] float32 in 0..1, y: [] int64; of k rows [k, 1, 28, 28] and [k].
 
-        The loaders ask for a whole batch at once: a random change of X here is drawn once for it.
+        The loaders take a whole batch at once: its images share any random change made here.
         """
         rows = self.rows[index]
         X = self.images.index_select(0, rows.flatten()).reshape(*rows.shape, 1, 28, 28) / 255
@@ -60,7 +60,7 @@ def load_data_fashion_mnist(batch_size: int, root: str | Path = DATA_DIR) -> tup
     train_set, test_set = (ImageDataset(part.data, part.targets) for part in parts)
     train_rows = BatchSampler(RandomSampler(train_set), batch_size=batch_size, drop_last=False)
     test_rows = BatchSampler(range(len(test_set)), batch_size=batch_size, drop_last=False)
-    # Each batch is a list of rows, taken at once; None: what comes out is a batch already.
+    # A sampler gives a list of rows for each batch; batch_size=None: do not batch them again.
     train_iter = DataLoader(dataset=train_set, sampler=train_rows, batch_size=None)
     test_iter = DataLoader(dataset=test_set, sampler=test_rows, batch_size=None)
     return train_iter, test_iter
@@ -84,7 +84,7 @@ def accuracy(y_hat: Tensor, y: Tensor) -> float:
     """Return the number of correct predictions.
 
     y: class indices [batch]. y_hat: the same, or logits [batch, classes]; the first largest counts.
-    ValueError if both are not of one shape after that.
+    ValueError unless predictions and labels then have one shape.
     """
     if y_hat.ndim > 1:
         y_hat = y_hat.argmax(dim=1)
@@ -101,14 +101,14 @@ def evaluate_accuracy(net: Net, data_iter: Data) -> float:
     with torch.no_grad():
         for X, y in data_iter:
             metric.add(accuracy(net(X), y), len(y))
-    return metric[0] / metric[1]  # by zero: data_iter is empty, or used up
+    return metric[0] / metric[1]  # ZeroDivisionError: data_iter is empty, or used up
 
 
 def train_epoch(net: Net, train_iter: Data, loss: Loss, trainer: Optimizer) -> tuple[float, float]:
-    """Train on every batch once; return (mean loss, accuracy in 0..1) of all samples meanwhile.
+    """Train on every batch once; return mean loss and accuracy, 0..1, taken before each step.
 
     net: anything from X to logits [batch, classes]; an nn.Module is put into train mode.
-    loss: from (logits, y) to one value a sample, [batch], or to their mean, [].
+    loss: loss(logits, y) is one value for each sample, [batch], or their mean, [].
     """
     if isinstance(net, nn.Module):
         net.train()
@@ -120,7 +120,7 @@ def train_epoch(net: Net, train_iter: Data, loss: Loss, trainer: Optimizer) -> t
         mean_loss.backward()
         trainer.step()
         metric.add(mean_loss.item() * len(y), accuracy(y_hat, y), len(y))
-    return metric[0] / metric[2], metric[1] / metric[2]  # by zero: train_iter is empty, or used up
+    return metric[0] / metric[2], metric[1] / metric[2]  # ZeroDivisionError: no batch is left
 
 
 class Epoch(NamedTuple):
@@ -150,7 +150,7 @@ def train(
 
 
 def predict(net: Net, test_iter: Data, n: int = 6) -> list[tuple[str, str]]:
-    """Print and return (true, predicted) names of the first n images; UserError if it diverged."""
+    """Print and return (true, predicted) names, up to n of a batch; UserError if it diverged."""
     if isinstance(net, nn.Module):
         net.eval()
     X, y = next(iter(test_iter))
@@ -182,7 +182,7 @@ MD5 = {
 
 
 def check_files(root: Path) -> Path:
-    """Return root with its four files there and whole; UserError names the one that is not."""
+    """Return root, missing files downloaded; UserError names a file that is not there and whole."""
     for name, md5 in MD5.items():
         path = root / "FashionMNIST" / "raw" / name
         try:
@@ -199,7 +199,7 @@ def check_files(root: Path) -> Path:
 def download(path: Path) -> None:
     """Download the file into a temporary folder and move it: it is there whole or not at all."""
     [(archive, md5)] = [row for row in FashionMNIST.resources if path.name in row[0]]
-    beside = next(filter(Path.is_dir, path.parents), path.parent)
+    beside = next(filter(Path.is_dir, path.parents), path.parent)  # on the same disk: one move
     with TemporaryDirectory(dir=beside) as folder, ExitStack() as at_the_end:
         at_the_end.callback(socket.setdefaulttimeout, socket.getdefaulttimeout())
         socket.setdefaulttimeout(20)  # seconds that the server may stay silent
@@ -238,7 +238,7 @@ def run(main: Callable[[], Result]) -> Result:
     """Return what main returns. A UserError and Ctrl-C end in one line, a closed pipe in none."""
 
     def show(kind: type[BaseException], error: BaseException, trace: object) -> None:
-        if isinstance(error, OSError) and error.errno in (22, 32):  # EINVAL on Windows, EPIPE
+        if isinstance(error, OSError) and error.errno in (22, 32):  # a closed pipe: Windows, others
             try:
                 print(flush=True)
             except OSError:  # so nobody reads the output any more
@@ -249,7 +249,7 @@ def run(main: Callable[[], Result]) -> Result:
         elif not isinstance(error, SystemExit) or isinstance(error.code, str):  # after python -i
             sys.__excepthook__(kind, error, error.__traceback__)
 
-    if hasattr(sys.stdout, "reconfigure"):  # which in IDLE it has not
+    if hasattr(sys.stdout, "reconfigure"):  # IDLE's has no such method
         sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
     sys.excepthook = show
     return main()
