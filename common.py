@@ -52,7 +52,7 @@ class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
 def load_data_fashion_mnist(batch_size: int, root: str | Path = DATA_DIR) -> tuple[Loader, Loader]:
     """Return (train_iter, test_iter), loaders of X: [batch, 1, 28, 28] in 0..1 and y: [batch].
 
-    Only train_iter shuffles, anew in every pass. The last batch may be smaller; len() counts them.
+    Only train_iter shuffles, anew in each pass. The last batch may be smaller; len() is of batches.
     root: torchvision's root; a missing file is downloaded. UserError if one cannot be used.
     """
     root = check_files(Path(os.path.expanduser(root)))
