@@ -1,69 +1,84 @@
 """What both scripts share, in the order of the lesson: data, metrics, training, prediction."""
 
-import argparse
+import errno
 import math
 import os
-import socket
 import sys
-from collections.abc import Callable, Iterable
-from contextlib import ExitStack, suppress
+from argparse import ArgumentDefaultsHelpFormatter, ArgumentParser, Namespace
+from collections.abc import Callable, Iterable, Sequence
 from http.client import HTTPException
+from io import TextIOWrapper
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler
+from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, Subset
 from torchvision.datasets import FashionMNIST
-from torchvision.datasets.utils import check_integrity, download_and_extract_archive
+from torchvision.datasets.utils import check_integrity
 
 DATA_DIR = Path(__file__).parent / "data"
-CLASS_NAMES = [name.lower().removesuffix("/top") for name in FashionMNIST.classes]
+CLASS_NAMES = ["t-shirt", "trouser", "pullover", "dress", "coat"]
+CLASS_NAMES += ["sandal", "shirt", "sneaker", "bag", "ankle boot"]
 
-Data = Iterable[tuple[Tensor, Tensor]]  # batches of X: [batch, 1, 28, 28] and y: [batch]
-Loader = DataLoader[tuple[Tensor, Tensor]]
+Batch = tuple[Tensor, Tensor]  # X: [batch, 1, 28, 28] float32 in 0..1 and y: [batch] int64
+Data = Iterable[Batch]
+Loader = DataLoader[Batch]
 Net = Callable[[Tensor], Tensor]
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-class ImageDataset(Dataset[tuple[Tensor, Tensor]]):
+class ImageDataset(Dataset[Batch]):
     """Images, bytes in memory that become floats when they are taken out, and their labels."""
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
-        """images: [n, 28, 28] uint8, labels: [n] int64, such as MNIST(...).data and .targets."""
+        """images: [n, height, width] uint8, labels: [n] int64, as MNIST(...).data and .targets.
+
+        ValueError for other images, such as floats, which would be divided by 255 a second time.
+        """
+        if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 3:
+            dtype, shape = getattr(images, "dtype", ""), getattr(images, "shape", "")
+            found = f"{type(images).__name__} {dtype} {tuple(shape)}"
+            raise ValueError(f"images must be a uint8 tensor [n, height, width], not {found}")
         self.images, self.labels = images, labels
-        self.rows = torch.arange(len(labels))  # from which a slice, a mask or -1 takes row numbers
+        self.rows = torch.arange(len(labels))
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int | slice | list[int] | Tensor) -> tuple[Tensor, Tensor]:
-        """Return X: [1, 28, 28] float32 in 0..1, y: [] int64; of k rows [k, 1, 28, 28] and [k].
+        """Return X: [1, height, width] float32 in 0..1 and y: []; of k rows [k, 1, ...] and [k].
 
-        The loaders take a whole batch at once: its images share any random change made here.
+        A loader takes a whole batch at once: its images share any random change made here.
         """
-        rows = self.rows[index]
-        X = self.images.index_select(0, rows.flatten()).reshape(*rows.shape, 1, 28, 28) / 255
-        return X, self.labels[rows]
+        rows = self.rows[index]  # row numbers, be index -1, a slice, a list or a mask
+        X = self.images.index_select(0, rows.flatten())  # takes a third of the time of images[rows]
+        return X.reshape(*rows.shape, 1, *X.shape[1:]) / 255, self.labels[rows]
+
+
+def loader(dataset: ImageDataset | Subset[Batch], batch_size: int, shuffle: bool) -> Loader:
+    """Return a loader that takes each batch out of the dataset at once; the last may be smaller.
+
+    dataset: images and labels, or a part of them, as random_split makes it.
+    shuffle: draw another order in each pass. len() of a loader is its number of batches.
+    """
+    rows = RandomSampler(dataset) if shuffle else range(len(dataset))
+    batches = BatchSampler(rows, batch_size=batch_size, drop_last=False)  # lists of row numbers
+    return DataLoader(dataset, sampler=batches, batch_size=None)  # None: they are batches already
 
 
 def load_data_fashion_mnist(batch_size: int, root: str | Path = DATA_DIR) -> tuple[Loader, Loader]:
     """Return (train_iter, test_iter), loaders of X: [batch, 1, 28, 28] in 0..1 and y: [batch].
 
-    Only train_iter shuffles, anew in each pass. The last batch may be smaller; len() is of batches.
-    root: torchvision's root; a missing file is downloaded. UserError if one cannot be used.
+    Only train_iter shuffles. root: torchvision's root; the data set is downloaded to it if none
+    of its files is there. UserError if one is missing or damaged.
     """
-    root = check_files(Path(os.path.expanduser(root)))
+    root = Path(os.path.expanduser(root))
+    check_files(root)
     parts = FashionMNIST(root, train=True), FashionMNIST(root, train=False)
     train_set, test_set = (ImageDataset(part.data, part.targets) for part in parts)
-    train_rows = BatchSampler(RandomSampler(train_set), batch_size=batch_size, drop_last=False)
-    test_rows = BatchSampler(range(len(test_set)), batch_size=batch_size, drop_last=False)
-    # A sampler gives a list of rows for each batch; batch_size=None: do not batch them again.
-    train_iter = DataLoader(dataset=train_set, sampler=train_rows, batch_size=None)
-    test_iter = DataLoader(dataset=test_set, sampler=test_rows, batch_size=None)
-    return train_iter, test_iter
+    return loader(train_set, batch_size, shuffle=True), loader(test_set, batch_size, shuffle=False)
 
 
 class Accumulator:
@@ -83,8 +98,8 @@ class Accumulator:
 def accuracy(y_hat: Tensor, y: Tensor) -> float:
     """Return the number of correct predictions.
 
-    y: class indices [batch]. y_hat: the same, or logits [batch, classes]; the first largest counts.
-    ValueError unless predictions and labels then have one shape.
+    y: class indices [batch]. y_hat: the same, or logits [batch, classes], of which the first
+    largest counts; of a single score that is always class 0. ValueError if the shapes do not fit.
     """
     if y_hat.ndim > 1:
         y_hat = y_hat.argmax(dim=1)
@@ -109,6 +124,7 @@ def train_epoch(net: Net, train_iter: Data, loss: Loss, trainer: Optimizer) -> t
 
     net: anything from X to logits [batch, classes]; an nn.Module is put into train mode.
     loss: loss(logits, y) is one value for each sample, [batch], or their mean, [].
+    trainer: the article's name for the optimizer, which changes the parameters.
     """
     if isinstance(net, nn.Module):
         net.train()
@@ -131,13 +147,23 @@ class Epoch(NamedTuple):
     test_acc: float
 
 
-Result = tuple[Net, list[nn.Parameter], list[Epoch]]  # what each script's main returns
+# What each script's main returns: net, params, history, train_iter, test_iter.
+Result = tuple[Net, list[nn.Parameter], list[Epoch], Loader, Loader]
 
 
 def train(
-    net: Net, train_iter: Data, test_iter: Data, loss: Loss, trainer: Optimizer, epochs: int
+    net: Net,
+    train_iter: Data,
+    test_iter: Data,
+    loss: Loss,
+    trainer: Optimizer,
+    epochs: int,
+    scheduler: "torch.optim.lr_scheduler.LRScheduler | None" = None,
 ) -> list[Epoch]:
-    """Train, print a line an epoch and return the history; UserError if a loss is not finite."""
+    """Train, print a line an epoch and return the history; UserError if a loss is not finite.
+
+    scheduler: changes the trainer's learning rate after each epoch.
+    """
     history = []
     for epoch in range(1, epochs + 1):
         train_loss, train_acc = train_epoch(net, train_iter, loss, trainer)
@@ -146,23 +172,32 @@ def train(
         if not math.isfinite(train_loss):
             raise UserError(DIVERGED)
         history.append(Epoch(train_loss, train_acc, test_acc))
+        if scheduler:
+            scheduler.step()
     return history
 
 
-def predict(net: Net, test_iter: Data, n: int = 6) -> list[tuple[str, str]]:
-    """Print and return (true, predicted) names, up to n of a batch; UserError if it diverged."""
+def predict(
+    net: Net, test_iter: Data, n: int = 6, class_names: Sequence[str] = CLASS_NAMES
+) -> list[tuple[str, str]]:
+    """Print and return (true, predicted) names of the first n images, in eval mode.
+
+    class_names: in label order; classes beyond them are numbered. UserError if it diverged.
+    """
     if isinstance(net, nn.Module):
         net.eval()
     X, y = next(iter(test_iter))
     with torch.no_grad():
-        largest, y_hat = net(X).max(dim=1)
-    if not largest.isfinite().all():
+        logits = net(X)
+    if not logits.isfinite().all():
         raise UserError(DIVERGED)
-    names = [(CLASS_NAMES[i], CLASS_NAMES[j]) for i, j in zip(y[:n], y_hat[:n], strict=True)]
+    names = [*class_names, *map(str, range(len(class_names), logits.shape[1]))]
+    y_hat = logits.argmax(dim=1)
+    pairs = [(names[i], names[j]) for i, j in zip(y[:n], y_hat[:n], strict=True)]
     print("\nPredictions:")
-    for number, (true, predicted) in enumerate(names, start=1):
+    for number, (true, predicted) in enumerate(pairs, start=1):
         print(f"{number}. true: {true:<10} predicted: {predicted}")
-    return names
+    return pairs
 
 
 # ---- Nothing of the lesson stands below this line: only files, options and endings. ----
@@ -181,75 +216,68 @@ MD5 = {
 }
 
 
-def check_files(root: Path) -> Path:
-    """Return root, missing files downloaded; UserError names a file that is not there and whole."""
-    for name, md5 in MD5.items():
-        path = root / "FashionMNIST" / "raw" / name
-        try:
-            if not os.path.lexists(path):
-                download(path)
-            fault = "" if check_integrity(str(path), md5) else "is damaged or of another data set"
-        except (OSError, RuntimeError, HTTPException) as error:
-            fault = f"cannot be read or downloaded ({error!r})"
-        if fault:
-            raise UserError(f"{path} {fault}: put the file there that data/README.md lists")
-    return root
+def check_files(root: Path) -> None:
+    """Download the data set if none of its files is there; UserError if one is not whole."""
+    raw = root / "FashionMNIST" / "raw"
+    advice = f"put the files there that data/README.md lists, or delete {raw} to download them all"
+    try:
+        if not any(os.path.lexists(raw / name) for name in MD5):
+            FashionMNIST(root, download=True)
+        faulty = [name for name, md5 in MD5.items() if not check_integrity(raw / name, md5)]
+    except (OSError, RuntimeError, HTTPException) as error:
+        reason = " ".join(str(error).split())  # torchvision's has several lines
+        raise UserError(f"{raw} cannot be read or downloaded ({reason}): {advice}") from error
+    if faulty:
+        raise UserError(f"{raw / faulty[0]} is missing, damaged or of another data set: {advice}")
 
 
-def download(path: Path) -> None:
-    """Download the file into a temporary folder and move it: it is there whole or not at all."""
-    [(archive, md5)] = [row for row in FashionMNIST.resources if path.name in row[0]]
-    beside = next(filter(Path.is_dir, path.parents), path.parent)  # on the same disk: one move
-    with TemporaryDirectory(dir=beside) as folder, ExitStack() as at_the_end:
-        at_the_end.callback(socket.setdefaulttimeout, socket.getdefaulttimeout())
-        socket.setdefaulttimeout(20)  # seconds that the server may stay silent
-        download_and_extract_archive(FashionMNIST.mirrors[0] + archive, folder, md5=md5)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):  # on Windows, if another run was faster
-            os.rename(os.path.join(folder, path.name), path)
-
-
-def parse_args(about: str | None, argv: list[str] | None, **defaults: float) -> argparse.Namespace:
+def parse_args(about: str | None, argv: list[str] | None, **defaults: float) -> Namespace:
     """Return the options in argv (None: of the command line); a bad one exits with status 2."""
-    parser = argparse.ArgumentParser(description=about)
-    parser.error = lambda text: parser.exit(2, f"{parser.prog}: error: {text}\n")  # type: ignore
+    parser = ArgumentParser(description=about, formatter_class=ArgumentDefaultsHelpFormatter)
     parser.set_defaults(**defaults, seed=0, data_dir=DATA_DIR)
-    numbers = {
-        "--epochs": (int, 0, 2**63 - 1, "passes over the training set"),
-        "--batch-size": (int, 1, 2**63 - 1, "images a step"),
-        "--num-hiddens": (int, 1, 2**63 - 1, "hidden units"),
-        "--lr": (float, 1e-45, 1e38, "learning rate"),
-        "--seed": (int, 0, 2**64 - 1, "start of the random draws"),
-    }
-    for name, (kind, _, _, what) in numbers.items():
-        parser.add_argument(name, type=kind, help=f"{what} (default: %(default)s)")
-    what = "folder that holds FashionMNIST/raw (default: %(default)s)"
-    parser.add_argument("--data-dir", type=os.path.expanduser, help=what)
+    parser.add_argument("--epochs", type=int, help="passes over the training images")
+    parser.add_argument("--batch-size", type=int, help="images a step")
+    parser.add_argument("--num-hiddens", type=int, help="hidden units")
+    parser.add_argument("--lr", type=float, help="learning rate")
+    parser.add_argument("--seed", type=int, help="start of the random draws")
+    parser.add_argument("--data-dir", type=os.path.expanduser, help="holds FashionMNIST/raw")
     args = parser.parse_args(argv)
-    for name, (_, low, high, _) in numbers.items():
-        if not low <= vars(args)[name[2:].replace("-", "_")] <= high:
-            parser.error(f"argument {name}: it must be a number from {low} to {high}")
+    if args.epochs < 0:
+        parser.error("argument --epochs: it must be 0 or more")
+    if min(args.batch_size, args.num_hiddens) < 1:
+        parser.error("argument --batch-size or --num-hiddens: it must be 1 or more")
+    if not 0 < args.lr <= 1e38:
+        parser.error("argument --lr: it must be above 0 and at most 1e38")
+    if not 0 <= args.seed < 2**64:
+        parser.error("argument --seed: it must be from 0 to 2**64 - 1")
     if args.data_dir != DATA_DIR and not os.path.isdir(args.data_dir):
         parser.error(f"argument --data-dir: {args.data_dir!r} is not a folder")
     return args
 
 
+def end_in_one_line(kind: type[BaseException], error: BaseException, trace: object) -> None:
+    """Say what a user can mend or has wanted in one line; show the traceback of all else."""
+    if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EINVAL):  # Windows: EINVAL
+        try:
+            print(flush=True)
+        except OSError:  # nobody reads the output any more, as after `| head`
+            os._exit(141)  # as other programs end then, and without Python's own complaint
+    script = Path(sys.argv[0]).name
+    if isinstance(error, UserError):
+        print(f"{script}: error: {error}", file=sys.stderr)
+    elif isinstance(error, KeyboardInterrupt):
+        print(f"{script}: interrupted", file=sys.stderr)
+    elif isinstance(error, SystemExit) and isinstance(error.code, int):
+        pass  # after `python -i`: argparse has said already what is wrong
+    else:
+        sys.__excepthook__(kind, error, error.__traceback__)
+
+
 def run(main: Callable[[], Result]) -> Result:
     """Return what main returns. A UserError and Ctrl-C end in one line, a closed pipe in none."""
-
-    def show(kind: type[BaseException], error: BaseException, trace: object) -> None:
-        if isinstance(error, OSError) and error.errno in (22, 32):  # a closed pipe: Windows, others
-            try:
-                print(flush=True)
-            except OSError:  # so nobody reads the output any more
-                os._exit(141)
-        if isinstance(error, UserError | KeyboardInterrupt):
-            message = f"error: {error}" if isinstance(error, UserError) else "interrupted"
-            print(f"{Path(sys.argv[0]).name}: {message}", file=sys.stderr)
-        elif not isinstance(error, SystemExit) or isinstance(error.code, str):  # after python -i
-            sys.__excepthook__(kind, error, error.__traceback__)
-
-    if hasattr(sys.stdout, "reconfigure"):  # IDLE's has no such method
+    sys.excepthook = end_in_one_line
+    if "kernel_launcher" in sys.argv[0]:
+        del sys.argv[1:]  # of a notebook or an editor, not options of the script
+    if isinstance(sys.stdout, TextIOWrapper):  # not so in IDLE, and without a console
         sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
-    sys.excepthook = show
     return main()

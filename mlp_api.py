@@ -37,9 +37,10 @@ def init_weights(module: nn.Module) -> None:
 
 
 def main(argv: list[str] | None = None) -> common.Result:
-    """Train and predict; return the network, its parameters and the history."""
-    defaults = dict(epochs=num_epochs, batch_size=batch_size, num_hiddens=num_hiddens, lr=lr)
-    args = common.parse_args(about=__doc__, argv=argv, **defaults)
+    """Train and predict; return the network, its parameters, the history, and both loaders."""
+    args = common.parse_args(
+        __doc__, argv, epochs=num_epochs, batch_size=batch_size, num_hiddens=num_hiddens, lr=lr
+    )
     torch.manual_seed(args.seed)
 
     print("Loading Fashion-MNIST")
@@ -54,8 +55,9 @@ def main(argv: list[str] | None = None) -> common.Result:
     print("Training")
     history = common.train(net, train_iter, test_iter, loss, trainer, args.epochs)
     common.predict(net, test_iter)
-    return net, list(net.parameters()), history
+    return net, list(net.parameters()), history, train_iter, test_iter
 
 
 if __name__ == "__main__":
-    net, params, history = common.run(main)  # main(), but bad input and Ctrl-C end in one line
+    # main(), but bad input and Ctrl-C end in one line
+    net, params, history, train_iter, test_iter = common.run(main)

@@ -43,9 +43,10 @@ def forward(X: Tensor, W1: Tensor, b1: Tensor, W2: Tensor, b2: Tensor) -> Tensor
 
 
 def main(argv: list[str] | None = None) -> common.Result:
-    """Train and predict; return the network, its parameters W1, b1, W2, b2, and the history."""
-    defaults = dict(epochs=num_epochs, batch_size=batch_size, num_hiddens=num_hiddens, lr=lr)
-    args = common.parse_args(about=__doc__, argv=argv, **defaults)
+    """Train and predict; return net, [W1, b1, W2, b2], the history, and both loaders."""
+    args = common.parse_args(
+        __doc__, argv, epochs=num_epochs, batch_size=batch_size, num_hiddens=num_hiddens, lr=lr
+    )
     torch.manual_seed(args.seed)
 
     print("Loading Fashion-MNIST")
@@ -60,8 +61,9 @@ def main(argv: list[str] | None = None) -> common.Result:
     print("Training")
     history = common.train(net, train_iter, test_iter, loss, trainer, args.epochs)
     common.predict(net, test_iter)
-    return net, [W1, b1, W2, b2], history
+    return net, [W1, b1, W2, b2], history, train_iter, test_iter
 
 
 if __name__ == "__main__":
-    net, params, history = common.run(main)  # main(), but bad input and Ctrl-C end in one line
+    # main(), but bad input and Ctrl-C end in one line
+    net, params, history, train_iter, test_iter = common.run(main)
