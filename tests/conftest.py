@@ -1,49 +1,87 @@
-"""Where the tests find the code, what they all run on, and the two tables at the end."""
+"""Which code is graded, on which data, what stands beside a learner's crash, and the two tables."""
 
 import os
-import sys
-from pathlib import Path
-
-# One thread, here and in the scripts, unless the environment says otherwise: two trainings of
-# several threads would wait for each other. To be set before torch is imported.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ["PYTHON_COLORS"] = "0"  # Python 3.14 would colour what a test reads
-os.environ.pop("MPLBACKEND", None)  # a wrong one would stop matplotlib's import
-ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]  # wherever and however pytest is started
-
-import hashlib
 import re
-import subprocess
+import sys
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
-try:
-    import common
-    import mlp_api
-    import mlp_scratch
-except Exception as error:  # in what a learner has written; a SyntaxError names its place itself
-    frames = [at for at in traceback.extract_tb(error.__traceback__) if Path(at.filename).resolve().parent == ROOT]
-    place = "".join(f" ({Path(at.filename).name}, line {at.lineno})" for at in frames[-1:])
-    sys.exit(f"no test can start: {type(error).__name__}: {error}{place}")
+if TYPE_CHECKING:
+    from support import Ends
+    from trainings import Trainings
 
-SECONDS = 900  # after which a process counts as hanging
-RAW = Path("FashionMNIST", "raw")
-Process = subprocess.Popen[str]
-Ends = Callable[..., str]
-Patch = pytest.MonkeyPatch
-Capture = pytest.CaptureFixture[str]
-both_scripts = pytest.mark.parametrize("script", [mlp_scratch, mlp_api], ids=["scratch", "api"])
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = ROOT / "tests"
+GRADED = [ROOT / "mlp_scratch.py", ROOT / "mlp_api.py", ROOT / "common.py"]
+
+
+# ---- Which code is graded ----
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the learner's code and these tests as they are now, not as an earlier run did."""
+    # One thread, here and in the scripts, unless the environment says otherwise: two trainings of
+    # several threads would wait for each other. To be set before torch is imported.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.pop("MPLBACKEND", None)  # a wrong one would stop matplotlib's import
+
+    other = getattr(config, "graded_root", ROOT)
+    if other != ROOT:
+        raise pytest.UsageError(f"start pytest twice: {other} and {ROOT} are two learners' code")
+    setattr(config, "graded_root", ROOT)  # noqa: B010 # read by the conftest.py of the other one
+
+    forget_modules()
+    for folder in (TESTS, ROOT):  # the tests find both, wherever and however pytest is started
+        sys.path.insert(0, str(folder))
+    for path in GRADED:
+        message = import_error(path.stem)
+        if message:
+            raise pytest.UsageError(f"no test can start: {message}")
+
+
+def forget_modules() -> None:
+    """Take from Python's memory what an earlier run in this process has read, here or elsewhere."""
+    ours = {path.stem for folder in (ROOT, TESTS) for path in folder.glob("*.py")}
+    for name, module in list(sys.modules.items()):
+        path = Path(getattr(module, "__file__", None) or "nowhere")
+        if (name in ours or path.parent in (ROOT, TESTS)) and path.name != "conftest.py":
+            del sys.modules[name]
+
+
+def import_error(name: str) -> str:
+    """Import what a learner has written; return why and where that fails, or nothing."""
+    try:
+        __import__(name)
+    except (Exception, SystemExit) as error:  # main() at the end of a script exits
+        frames = traceback.extract_tb(error.__traceback__)
+        places = [at for at in frames if Path(at.filename).resolve() in GRADED]
+        where = [f"{Path(at.filename).name}, line {at.lineno}" for at in places]
+        return f"{type(error).__name__}: {error} ({'; '.join(where) or name + '.py'})"
+    return ""
+
+
+def pytest_report_header() -> str:
+    """Say which files are graded."""
+    return f"graded: {', '.join(path.name for path in GRADED)} in {ROOT}"
+
+
+# ---- On which data ----
 
 
 @pytest.fixture(scope="session", autouse=True)
 def small_data(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Let all tests, if not what they start, find 1,000 training and 300 test images: an epoch takes no time."""
+    """Let all tests find 1,000 training and 300 test images: an epoch takes no time.
+
+    What they start in another process finds the whole data set.
+    """
+    import common
+    from support import RAW, md5
+
     root = tmp_path_factory.mktemp("small") / "data"
     (root / RAW).mkdir(parents=True)
     for name in common.MD5:
@@ -52,72 +90,91 @@ def small_data(tmp_path_factory: pytest.TempPathFactory) -> None:
         content = (common.DATA_DIR / RAW / name).read_bytes()
         content = content[:4] + n.to_bytes(4, "big") + content[8:end]
         (root / RAW / name).write_bytes(content)
-        common.MD5[name] = hashlib.md5(content).hexdigest()
+        common.MD5[name] = md5(content)
     common.DATA_DIR = root
 
 
-def start(*arguments: object, **kwargs: Any) -> Process:
-    """Start Python with some arguments, buffering and writing __pycache__ as it does by itself."""
-    unusual = ("PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE")
-    env = {name: value for name, value in os.environ.items() if name not in unusual} | {"MPLBACKEND": "agg"}
-    pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE) | kwargs
-    return subprocess.Popen([sys.executable, *map(str, arguments)], text=True, env=env, **pipes)
-
-
-def finish(process: Process, typed: str = "") -> tuple[str, str, int]:
-    """Type something, wait for the end, and return the output, the errors and the status."""
-    output, errors = process.communicate(typed, timeout=SECONDS)
-    return output, errors, process.returncode
-
-
 @pytest.fixture
-def ends(capsys: Capture, monkeypatch: Patch) -> Ends:
-    """Let both scripts, or one main, end with a status; return the one line, or nothing, that is said of it."""
+def ends(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> "Ends":
+    """Let both scripts, or one main, end with a status; return the line that is said of it."""
+    import common
+    import mlp_api
+    import mlp_scratch
 
-    def ends(*argv: object, main: Callable[[list[str]], common.Result] | None = None, status: int = 1) -> str:
+    def last_line(main: Callable[[list[str]], object], argv: list[str], status: int) -> str:
+        with pytest.raises((SystemExit, common.UserError, KeyboardInterrupt)) as raised:
+            common.run(partial(main, argv))  # type: ignore[arg-type]
+        sys.excepthook(raised.type, raised.value, raised.tb)  # as Python does at the end
+        assert getattr(raised.value, "code", 1) == status, "it ends with another status"
+        errors = capsys.readouterr().err
+        lines = re.sub(".*\r.*\n", "", errors).splitlines()  # without a download's bar
+        if status == 1:
+            assert len(lines) == 1, f"it must be one line: {errors}"
+        return lines[-1] if lines else ""
+
+    def ends(*argv: object, main: Any = None, status: int = 1) -> str:
         monkeypatch.setattr(sys, "argv", ["mlp.py"])
-        monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # which run sets, and this takes back
-        said = set()
-        for script in [main] if main else [mlp_scratch.main, mlp_api.main]:
-            with pytest.raises((SystemExit, common.UserError, KeyboardInterrupt)) as raised:
-                common.run(partial(script, [str(value) for value in argv]))
-            sys.excepthook(raised.type, raised.value, raised.tb)
-            assert getattr(raised.value, "code", 1) == status, "it ends with another status"
-            said.add(re.sub(".*\r.*\n", "", capsys.readouterr().err))  # without a download's bar
-        text = said.pop()
-        assert not said, f"one script says {text}, the other {said}"
-        assert text.count("\n") == bool(text), f"it must be one line: {text}"
-        return text.rstrip("\n")
+        monkeypatch.setattr(
+            sys, "excepthook", sys.excepthook
+        )  # which run sets, and this takes back
+        words = [str(value) for value in argv]
+        if main:
+            return last_line(main, words, status)
+        line = last_line(mlp_scratch.main, words, status)
+        assert line == last_line(mlp_api.main, words, status), "the scripts say different things"
+        return line
 
     return ends
 
 
+@pytest.fixture(scope="session", autouse=True)
+def trainings(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> "Iterator[Trainings]":
+    """Let both scripts train beside all other tests, if a test asks for their runs."""
+    from trainings import Trainings
+
+    trainings = Trainings(tmp_path_factory.mktemp("trainings"))
+    one_of_many = hasattr(request.config, "workerinput")  # pytest-xdist: another may do it
+    items = request.session.items
+    if not one_of_many and any("runs" in getattr(item, "fixturenames", []) for item in items):
+        trainings.start()
+    yield trainings
+    trainings.stop()
+
+
+@pytest.fixture(scope="session")
+def runs(trainings: "Trainings") -> dict[str, list[str]]:
+    """Return the lines that each script printed without options, and those of its sessions."""
+    return trainings.lines()
+
+
+# ---- What stands beside a learner's crash ----
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, object]:
-    """Where code that a learner may have written stops, say its line, its error and the shapes there."""
+    """Put remarks beside the traceback of a learner's crash; find gradients that stay off."""
+    import torch
+
+    from grading import remarks
+
     try:
         result = yield
-        if torch.is_grad_enabled():
-            return result
-        parts = ["Gradients stay off afterwards: `with torch.no_grad():` turns them on again."]
     except (Exception, SystemExit) as error:
-        stack = error.__traceback__
-        steps = [*zip(traceback.extract_tb(stack), traceback.walk_tb(stack), strict=True)]
-        ours = [step for step in steps if Path(step[0].filename).resolve().parent in (ROOT, ROOT / "tests")]
-        asserted = isinstance(error, AssertionError) and Path(ours[-1][0].filename).resolve().parent != ROOT
-        if asserted or pyfuncitem.path.name != "test_article.py":
-            raise
-        first, *others = [step for step in ours if Path(step[0].filename).resolve().parent == ROOT] or ours[-1:]
-        places = [first, *others[-1:]]  # in the learner's function, and where it led to
-        parts = [f"{at.name} stops in line {at.lineno} of {Path(at.filename).name}, `{at.line}`:" for at, _ in places]
-        parts += [f"{type(error).__name__}: {error}".splitlines()[0].rstrip(":. ") + "."]
-        names = places[-1][1][0].f_locals.items()
-        shapes = [f"{name} is {list(value.shape)}" for name, value in names if isinstance(value, torch.Tensor)]
-        parts += [f"Here {', '.join(shapes)}."] * bool(shapes)
-        parts += ["Inside `with torch.no_grad():` it may be changed."] * ("leaf Variable" in str(error))
+        if pyfuncitem.path.name == "test_article.py":
+            for title, text in remarks(error, GRADED):
+                pyfuncitem.add_report_section("call", title, text)
+        raise
     finally:
+        still_on = torch.is_grad_enabled()
         torch.set_grad_enabled(True)
-    pytest.fail(" ".join(parts), pytrace=False)
+    if not still_on:
+        pytest.fail("Gradients stay off: `with torch.no_grad():` turns them on again.", False)
+    return result
+
+
+# ---- The two tables ----
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

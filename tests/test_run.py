@@ -1,4 +1,4 @@
-"""Options, what main returns, and how a run ends: one clear line, the right status, nothing hidden."""
+"""Options, what main returns, and how a run ends: one clear line, and the right status."""
 
 import copy
 import math
@@ -16,28 +16,47 @@ from unittest.mock import Mock
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import common
 import mlp_scratch
-from conftest import ROOT, Capture, Ends, Patch, both_scripts, finish, start
+from support import ROOT, Capture, Ends, Patch, both_scripts, finish, start
 
-DEFAULTS = {"epochs": 10, "batch_size": 256, "num_hiddens": 256, "lr": 0.1}
-BAD = f"""--epochs= --epochs=-1 --epochs=1.5 --epochs=1e3 --epochs=1,5 --epochs=ten --epochs=nan --epochs=1{"0" * 5000}
-    --epochs --batch-size=0 --num-hiddens=0 --num-hiddens={2**63} --lr=0 --lr=-0.1 --lr=nan --lr=inf --lr=1e39 --lr=ten
-    --seed=-1 --seed=1.5 --seed={2**64} --data-dir= --data-dir=nowhere --data-dir=file --figure=x.png extra""".split()
+# ---- Options ----
+
+BAD_OPTIONS = [
+    *["--epochs=", "--epochs=-1", "--epochs=1.5", "--epochs=1e3", "--epochs=ten", "--epochs=nan"],
+    *["--epochs", "--batch-size=0", "--batch-size=-1", "--num-hiddens=0", "--num-hiddens=x"],
+    *["--lr=0", "--lr=-0.1", "--lr=nan", "--lr=inf", "--lr=1e39", "--lr=ten"],
+    *["--seed=-1", "--seed=1.5", f"--seed={2**64}"],
+    *["--data-dir=", "--data-dir=nowhere", "--data-dir=file", "--figure=x.png", "extra"],
+]
 
 
-@pytest.mark.parametrize("option", BAD)
-def test_a_bad_option_is_refused_in_one_line(option: str, tmp_path: Path, ends: Ends, monkeypatch: Patch) -> None:
+@pytest.mark.parametrize("option", BAD_OPTIONS)
+def test_a_bad_option_is_named_and_ends_with_status_2(
+    option: str, tmp_path: Path, ends: Ends, monkeypatch: Patch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
     line = ends(option, status=2)
-    assert re.search(f"error: .*argument.* {option.partition('=')[0]}\\b", line), f"it does not name the option: {line}"
+    name = option.partition("=")[0]
+    assert re.search(rf"error: .*argument.* {name}\b", line), f"it does not name {name}: {line}"
+
+
+@pytest.mark.parametrize("option", ["--epochs=0", "--lr=1e38", f"--seed={2**64 - 1}"])
+@both_scripts
+def test_the_ends_of_what_is_allowed_are_allowed(script: ModuleType, option: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(common, "train", lambda *args: [])
+        patch.setattr(common, "predict", lambda *args: [])
+        script.main([option])
 
 
 @both_scripts
-def test_help_shows_each_default_on_any_code_page(script: ModuleType, ends: Ends, monkeypatch: Patch) -> None:
+def test_help_shows_each_default_on_any_code_page(
+    script: ModuleType, ends: Ends, monkeypatch: Patch
+) -> None:
     output = BytesIO()
     monkeypatch.setattr(common, "DATA_DIR", Path("/用户"))
     monkeypatch.setattr(sys, "stdout", TextIOWrapper(output, "cp1252"))
@@ -45,14 +64,24 @@ def test_help_shows_each_default_on_any_code_page(script: ModuleType, ends: Ends
     sys.stdout.flush()
     text = " ".join(output.getvalue().decode().split())
     assert text.startswith("usage: ")
-    for name, value in (DEFAULTS | {"seed": 0, "data_dir": r".\\u7528\\u6237"}).items():
-        option = name.replace("_", "-")
-        assert re.search(rf"--{option} [A-Z_]+ [^()]+ \(default: {value}\)", text), f"no default of --{option}: {text}"
+    for option, words, default in (
+        ("--epochs EPOCHS", "passes over the training images", "10"),
+        ("--batch-size BATCH_SIZE", "images a step", "256"),
+        ("--num-hiddens NUM_HIDDENS", "hidden units", "256"),
+        ("--lr LR", "learning rate", "0.1"),
+        ("--seed SEED", "start of the random draws", "0"),
+        ("--data-dir DATA_DIR", "holds FashionMNIST/raw", r"/\u7528\u6237"),
+    ):
+        line = f"{option} {words} (default: {default})"
+        assert line.replace("/\\", "") in text.replace("\\\\", "\\").replace("/\\", ""), text
+
+
+# ---- What main does and returns ----
 
 
 @both_scripts
 def test_main_returns_a_network_that_can_be_copied_and_its_parameters(script: ModuleType) -> None:
-    net, params, _ = script.main(["--epochs=0"])
+    net, params, _, _, _ = script.main(["--epochs=0"])
     X = torch.rand(9, 1, 28, 28)
     twin, logits = copy.deepcopy(net), net(X)
     for param in params:
@@ -61,7 +90,26 @@ def test_main_returns_a_network_that_can_be_copied_and_its_parameters(script: Mo
     assert torch.equal(twin(X), logits), "a copy must have weights of its own"
 
 
-def test_importing_runs_nothing_and_needs_no_matplotlib_or_numpy(capsys: Capture, monkeypatch: Patch) -> None:
+@both_scripts
+def test_main_returns_the_loaders_that_it_has_trained_and_tested_with(script: ModuleType) -> None:
+    net, _, history, train_iter, test_iter = script.main(["--epochs=1", "--batch-size=99"])
+    assert [len(y) for _, y in train_iter] == [99] * 10 + [10]
+    assert [len(y) for _, y in test_iter] == [99, 99, 99, 3]
+    assert history[-1].test_acc == common.evaluate_accuracy(net, test_iter)
+
+
+@both_scripts
+@pytest.mark.parametrize("epochs", [0, 3])
+def test_as_many_epochs_are_trained_as_are_asked_for(
+    script: ModuleType, epochs: int, capsys: Capture
+) -> None:
+    _, _, history, _, _ = script.main([f"--epochs={epochs}"])
+    assert capsys.readouterr().out.count("epoch ") == len(history) == epochs
+
+
+def test_importing_runs_nothing_and_needs_no_matplotlib_or_numpy(
+    capsys: Capture, monkeypatch: Patch
+) -> None:
     for name in ("matplotlib", "numpy", *sys.modules):
         if name.partition(".")[0] in ("matplotlib", "numpy"):
             monkeypatch.setitem(sys.modules, name, None)
@@ -71,11 +119,32 @@ def test_importing_runs_nothing_and_needs_no_matplotlib_or_numpy(capsys: Capture
     assert capsys.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(("output", "epochs"), [(StringIO(), 10), (None, 1)])  # as in an IDE, and without a console
-def test_a_run_that_diverges_says_so(output: StringIO | None, epochs: int, ends: Ends, monkeypatch: Patch) -> None:
+@both_scripts
+def test_a_whole_script_in_a_cell_trains_without_the_notebook_s_own_options(
+    script: ModuleType, monkeypatch: Patch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["/lib/ipykernel_launcher.py", "-f", "kernel.json"])
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    _, _, history, _, _ = common.run(script.main)
+    assert len(history) == 10
+
+
+# ---- How a run ends ----
+
+
+@pytest.mark.parametrize("output", [StringIO(), None])  # as in an editor, and without a console
+def test_a_run_that_diverges_says_so_after_its_first_epoch(
+    output: StringIO | None, ends: Ends, monkeypatch: Patch
+) -> None:
     monkeypatch.setattr(sys, "stdout", output)
-    line = ends("--lr=1e37", f"--epochs={epochs}", "--batch-size=100000")  # with 1, in the very last step
-    assert re.fullmatch(r"mlp\.py: error: .*diverged.* --lr", line)
+    line = ends("--lr=1e37", "--batch-size=100")
+    assert re.fullmatch(r"mlp\.py: error: .*diverged.* try a smaller --lr", line)
+    if output:
+        assert output.getvalue().count("epoch ") == 2, "each script must stop after one epoch"
+
+
+def test_a_run_that_diverges_in_its_very_last_step_says_so(ends: Ends) -> None:
+    assert "diverged" in ends("--lr=1e37", "--epochs=1", "--batch-size=1000")
 
 
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
@@ -83,20 +152,30 @@ def test_no_loss_and_no_score_may_be_infinite(number: float) -> None:
     weight = nn.Parameter(torch.ones(10))
     data = [(torch.ones(6, 1, 28, 28), torch.zeros(6, dtype=torch.int64))]
     trainer = torch.optim.SGD([weight], lr=0.1)
+
+    def net(X: Tensor) -> Tensor:
+        return X[:, 0, 0, :10] * weight
+
+    def loss(y_hat: Tensor, y: Tensor) -> Tensor:
+        return y_hat.sum() * number
+
     with pytest.raises(common.UserError, match="diverged"):
-        common.train(lambda X: X[:, 0, 0, :10] * weight, data, data, lambda y_hat, y: y_hat.sum() * number, trainer, 1)
+        common.train(net, data, data, loss, trainer, 1)
     with pytest.raises(common.UserError, match="diverged"):
         common.predict(lambda X: X[:, 0, 0, :10] * number, data)
 
 
-@pytest.mark.parametrize("fault", [RuntimeError(), OSError(22, ""), OSError(32, ""), lambda X: torch.zeros(10**15)])
-def test_a_learner_s_own_error_keeps_its_traceback(fault: object, capsys: Capture, monkeypatch: Patch) -> None:
+@pytest.mark.parametrize("fault", [RuntimeError(), OSError(22, ""), OSError(32, "")])
+def test_a_learner_s_own_error_keeps_its_traceback(
+    fault: Exception, capsys: Capture, monkeypatch: Patch
+) -> None:
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
     monkeypatch.setattr(mlp_scratch, "relu", Mock(side_effect=fault))
-    with pytest.raises((RuntimeError, OSError)) as raised:
+    with pytest.raises(type(fault)) as raised:
         common.run(partial(mlp_scratch.main, []))
     sys.excepthook(raised.type, raised.value, raised.tb)
-    assert re.match(r"Traceback(.|\n)* H = relu\(X @ W1 \+ b1\)", capsys.readouterr().err), "no traceback to the line"
+    errors = capsys.readouterr().err
+    assert re.match(r"Traceback(.|\n)* H = relu\(X @ W1 \+ b1\)", errors), "no traceback"
 
 
 def test_a_closed_pipe_ends_a_run_in_silence() -> None:
@@ -107,14 +186,20 @@ def test_a_closed_pipe_ends_a_run_in_silence() -> None:
     assert finish(process)[1:] == ("", 141)
 
 
-@pytest.mark.skipif(sys.platform == "win32" or not shutil.which("bash"), reason="needs a shell and its signals")
+no_shell = sys.platform == "win32" or not shutil.which("bash")
+
+
+@pytest.mark.skipif(no_shell, reason="needs a shell and its signals")
 def test_ctrl_c_ends_a_shell_s_loop_too() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # what is started would inherit that it is ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else it may be inherited as ignored
     loop = 'for epochs in 30 0; do "$0" "$1" --epochs $epochs; done'
-    bash = {"executable": shutil.which("bash"), "start_new_session": True}
-    process = start("-c", loop, sys.executable, ROOT / "mlp_scratch.py", **bash)
+    script = ROOT / "mlp_scratch.py"
+    bash = shutil.which("bash")
+    process = start("-c", loop, sys.executable, script, executable=bash, start_new_session=True)
     assert process.stdout
     while process.stdout.readline() != "Training\n":
         assert process.poll() is None
     os.killpg(process.pid, signal.SIGINT)
-    assert finish(process)[1:] == ("mlp_scratch.py: interrupted\n", -signal.SIGINT), "it must die of the signal"
+    _, errors, status = finish(process)
+    assert errors == "mlp_scratch.py: interrupted\n"
+    assert status == -signal.SIGINT, "it must die of the signal, as the shell looks at that"

@@ -1,0 +1,103 @@
+"""How a check says in one sentence what is wrong with a learner's function."""
+
+import numbers
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+
+def check(right: object, sentence: str) -> None:
+    """Fail with the sentence alone, unless it is right."""
+    if not right:
+        pytest.fail(sentence, pytrace=False)
+
+
+def kind(result: object) -> str:
+    """Return a sentence about what a function has returned."""
+    return f"What came back is of type {type(result).__name__}."
+
+
+def as_tensor(result: Any) -> Tensor | None:
+    """Return a number or tensor as a float tensor without gradients, or None if it is neither."""
+    if isinstance(result, Tensor):
+        return result.detach().float()
+    if isinstance(result, numbers.Real):
+        return torch.tensor(float(result))
+    return None
+
+
+def equal(first: Tensor, second: Tensor) -> bool:
+    """Return whether two tensors have one shape and, up to rounding, the same numbers."""
+    return first.shape == second.shape and torch.allclose(first, second, rtol=1e-5, atol=1e-5)
+
+
+def grade(
+    result: Any, right: Tensor | float, sentence: str, mistakes: Mapping[str, Tensor | float]
+) -> None:
+    """Fail with the sentence unless result is right; name the mistake that gives its numbers."""
+    found, wanted = as_tensor(result), torch.as_tensor(right).float()
+    if found is None:
+        pytest.fail(f"{sentence} {kind(result)}", pytrace=False)
+    if equal(found, wanted):
+        return
+    for mistake, wrong in mistakes.items():
+        if equal(found, torch.as_tensor(wrong).float()):
+            pytest.fail(f"{sentence} It looks like {mistake}.", pytrace=False)
+    shapes = f"{list(found.shape)}, not {list(wanted.shape)}"
+    check(found.shape == wanted.shape, f"{sentence} It has the shape {shapes}.")
+    place = (found - wanted).abs().argmax()
+    first, second = found.flatten()[place], wanted.flatten()[place]
+    check(False, f"{sentence} It has {first:.4f} where {second:.4f} is right.")
+
+
+# Of a crash: a part of the error, and the mistake that leads to it.
+HINTS = {
+    "Boolean value of Tensor": "Python's own max, min and if compare two numbers. torch.maximum"
+    " compares two tensors element by element.",
+    "leaf Variable": "A parameter is changed in place here, as += does. Make a new tensor, such as"
+    " X @ W1 + b1; inside `with torch.no_grad():` it may be changed.",
+    "mat1 and mat2 shapes": "A product A @ B needs as many columns of A as rows of B. Each image is"
+    " one row of 784 numbers: X.reshape(-1, 784), or nn.Flatten() as the first layer.",
+    "not implemented for 'Long'": "The labels stand where the logits belong: loss(y_hat, y).",
+    "modified by an inplace operation": "The order is zero_grad, backward, step: step changes the"
+    " parameters, which backward still needs as they were.",
+    "through the graph a second time": "Call backward() once for each batch.",
+    "argument 2 is ": "Give add() exactly as many numbers as the Accumulator has sums.",
+    "'function' object has no": "The net may be a plain function, which has no modes: ask first"
+    " whether isinstance(net, nn.Module).",
+    "'list' object has no": "data_iter may be any sequence of batches, here it is a list: count the"
+    " samples of each batch, len(y).",
+    "must match the size of tensor": "Two shapes do not fit. Where a task asks for a ValueError,"
+    " compare the shapes before.",
+    "AssertionError": "If the shapes do not fit, the task asks for `raise ValueError(...)`.",
+}
+
+
+def hint(error: BaseException) -> str:
+    """Return what is known of the cause of an error, or nothing."""
+    for part, sentence in HINTS.items():
+        if part in f"{type(error).__name__}: {error}":
+            return sentence
+    return ""
+
+
+def remarks(error: BaseException, files: list[Path]) -> list[tuple[str, str]]:
+    """Return titles and texts about an error in a learner's files: shapes, and a hint."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    learners = [frame for frame in frames if Path(frame.f_code.co_filename).resolve() in files]
+    if not learners:
+        return []
+    found = []
+    last = learners[-1]
+    names = last.f_locals.items()
+    shapes = [f"{name} is {list(X.shape)}" for name, X in names if isinstance(X, Tensor)]
+    if shapes:
+        found.append((f"shapes in {last.f_code.co_name}", ", ".join(shapes)))
+    if hint(error):
+        found.append(("hint", hint(error)))
+    return found
