@@ -7,7 +7,6 @@ so that a ratio compares neighbours in time.
 import argparse
 import platform
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -17,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 import article
 import common
@@ -24,13 +24,6 @@ import mlp_api
 import mlp_scratch
 
 Epoch = Callable[[], object]
-PEAK = """
-import sys
-sys.path[:0] = {path!r}
-import article, common, mlp_api, mlp_scratch
-{code}
-print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
-"""
 
 
 def scratch_epoch(loaders: Iterable[common.Data]) -> Epoch:
@@ -50,7 +43,10 @@ def api_epoch(loaders: Iterable[common.Data]) -> Epoch:
 
 
 def whole_epoch(
-    net: common.Net, loss: common.Loss, params: Iterable[nn.Parameter], loaders: Iterable[common.Data]
+    net: common.Net,
+    loss: common.Loss,
+    params: Iterable[nn.Parameter],
+    loaders: Iterable[common.Data],
 ) -> Epoch:
     """Return what trains and tests net for one epoch with the scripts' own loop."""
     train_iter, test_iter = loaders
@@ -82,15 +78,14 @@ def products_epoch(train_sizes: list[int], test_sizes: list[int]) -> Epoch:
 
 def measure(epochs: dict[str, Epoch], rounds: int, title: str) -> dict[str, list[float]]:
     """Return for each variant the seconds of each round; in a round all take their turn."""
-    from tqdm import tqdm
-
     times: dict[str, list[float]] = {name: [] for name in epochs}
-    for round_ in tqdm(range(rounds + 1), desc=title, unit="round"):
+    for number in tqdm(range(rounds + 1), desc=title, unit="round"):
         for name, epoch in epochs.items():
             start = time.perf_counter()
             epoch()
-            if round_:  # the first round is for warming up
-                times[name].append(time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            if number > 0:  # round 0 is for warming up
+                times[name].append(seconds)
     return times
 
 
@@ -99,44 +94,32 @@ def ratio(times: list[float], others: list[float]) -> float:
     return statistics.median(a / b for a, b in zip(times, others, strict=True))
 
 
-def peak_megabytes(code: str) -> float:
-    """Return the peak memory of a new Python that imports this project and runs code (Linux)."""
-    path = [str(common.DATA_DIR.parent), str(Path(__file__).parent)]
-    program = PEAK.format(path=path, code=code)
-    command = [sys.executable, "-c", program]
-    process = subprocess.run(command, capture_output=True, text=True, check=True)
-    return int(process.stdout.split()[-1]) / 1000
-
-
 def main(root: Path = common.DATA_DIR, rounds: int = 7) -> None:
-    """Measure and print Markdown tables."""
+    """Measure and print a Markdown table."""
     torch.manual_seed(0)
     print(f"torch {torch.__version__}, Python {platform.python_version()}, ", end="")
     print(f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads\n")
-    ours, stock = common.load_data_fashion_mnist(256, root), article.loaders(256, root)
-    products = products_epoch(*([len(y) for _, y in data_iter] for data_iter in ours))
-    columns = []
-    for name, make in {"mlp_scratch.py": scratch_epoch, "mlp_api.py": api_epoch}.items():
-        times = measure({"here": make(ours), "article": make(stock), "products": products}, rounds, name)
-        here, way, alone = (f"{statistics.median(seconds):.2f}" for seconds in times.values())
-        columns.append([here, way, f"{ratio(times['article'], times['here']):.1f}", alone])
-    print("| seconds an epoch | `mlp_scratch.py` | `mlp_api.py` |\n| --- | --- | --- |")
-    names = ("here", "the article's way", "times as long", "matrix products alone")
-    for name, *figures in zip(names, *columns, strict=True):
-        print(f"| {name} | {' | '.join(figures)} |")
+    ours = common.load_data_fashion_mnist(256, root)
+    stock = article.loaders(256, root)
+    train_sizes, test_sizes = ([len(y) for _, y in data_iter] for data_iter in ours)
+    products = products_epoch(train_sizes, test_sizes)
 
-    if sys.platform == "linux":
-        one = f"article.history('mlp_scratch', {str(root)!r}, 1, 256, 256, 0.1, 0)"
-        peaks = {
-            "the article's way": one,
-            "`mlp_scratch.py`": f"mlp_scratch.main(['--epochs=1', {f'--data-dir={root}'!r}])",
-            "`mlp_api.py`": f"mlp_api.main(['--epochs=1', {f'--data-dir={root}'!r}])",
-            "imports alone": "",
+    columns = []
+    for script, make in {"mlp_scratch.py": scratch_epoch, "mlp_api.py": api_epoch}.items():
+        epochs = {"here": make(ours), "article": make(stock), "products": products}
+        times = measure(epochs, rounds, script)
+        column = {
+            "here": f"{statistics.median(times['here']):.2f}",
+            "the article's way": f"{statistics.median(times['article']):.2f}",
+            "times as long": f"{ratio(times['article'], times['here']):.1f}",
+            "matrix products alone": f"{statistics.median(times['products']):.2f}",
         }
-        megabytes = {name: peak_megabytes(code) for name, code in peaks.items()}
-        print("\n| peak memory | MB | ratio |\n| --- | --- | --- |")
-        for name, peak in megabytes.items():
-            print(f"| {name} | {peak:.0f} | {peak / megabytes[next(iter(peaks))]:.2f} |")
+        columns.append(column)
+
+    scratch, api = columns
+    print("| seconds an epoch | `mlp_scratch.py` | `mlp_api.py` |\n| --- | --- | --- |")
+    for name in scratch:
+        print(f"| {name} | {scratch[name]} | {api[name]} |")
 
 
 if __name__ == "__main__":

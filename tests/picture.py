@@ -1,13 +1,13 @@
 """Train a script and draw what came of it: `python tests/picture.py mlp_scratch picture.png`.
 
 The script's own options may follow, such as --epochs 3. In a notebook or a session
-`draw(net, params, history)` draws what main returned.
+`draw(net, params, history, test_iter)` draws what main returned.
 """
 
 import argparse
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -22,9 +22,10 @@ from torch import Tensor, nn
 import common
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-ROOT = Path(common.__file__).parent
+ROOT = Path(__file__).resolve().parent.parent
 if "ipykernel" not in sys.modules:  # a notebook draws below its cells
     os.environ.pop("MPLBACKEND", None)  # names a window system, which a file does not need
 
@@ -39,144 +40,196 @@ def defaults() -> Iterator[None]:
         yield
 
 
+@defaults()
 def draw(
     net: common.Net,
     params: list[nn.Parameter],
     history: list[common.Epoch],
-    data_dir: str | Path = common.DATA_DIR,
+    test_iter: common.Data,
+    class_names: Sequence[str] = common.CLASS_NAMES,
 ) -> "Figure":
     """Return a picture of curves, confusion matrix, mistakes and columns of W1.
 
-    net, params, history: what main returned. The columns are drawn if W1 has 784 inputs.
+    net, params, history, test_iter: what main returned; an nn.Module is left in eval mode.
+    test_iter: batches of X: [batch, 1, height, width], floats in any range, and y: [batch] int64.
+    class_names: in label order; classes beyond them are numbered.
+    The columns are drawn if W1, the first matrix, has height * width rows.
     """
     from matplotlib.figure import Figure  # which needs no display
 
+    X, y, logits = answers(net, test_iter)
+    y_hat = logits.argmax(dim=1)
+    n = max(logits.shape[1], int(y.max()) + 1)
+    names = [*class_names, *map(str, range(len(class_names), n))][:n]
+
+    figure = Figure(figsize=(11, 8), layout="constrained")
+    panels = figure.subfigures(2, 2, squeeze=False, height_ratios=[5, 3])
+    curves, matrix, mistakes, columns = panels.flat
+    draw_curves(curves, history)
+    draw_matrix(matrix, y, y_hat, names)
+    draw_mistakes(mistakes, X[:, 0], y, y_hat, names)
+    matrices = [param.detach() for param in params if param.ndim == 2]
+    if isinstance(net, nn.Module):
+        matrices = [weight.T for weight in matrices]  # nn.Linear holds [outputs, inputs]
+    height, width = X.shape[2:]
+    if matrices and len(matrices[0]) == height * width:
+        draw_columns(columns, matrices, height, width, names)
+    return figure
+
+
+def answers(net: common.Net, test_iter: common.Data) -> tuple[Tensor, Tensor, Tensor]:
+    """Return all images X: [n, 1, height, width], labels y: [n], and logits: [n, classes]."""
     if isinstance(net, nn.Module):
         net.eval()
-    _, test_iter = common.load_data_fashion_mnist(256, data_dir)
+    images, labels, logits = [], [], []
     with torch.no_grad():
-        answers = [(X, y, net(X)) for X, y in test_iter]
-    X, y, logits = (torch.cat(parts) for parts in zip(*answers, strict=True))
-    y_hat = logits.argmax(dim=1)
-    classes = [*common.CLASS_NAMES, *map(str, range(10, logits.shape[1]))]
-    matrices = [param.detach().float() for param in params if param.ndim == 2]
-    if isinstance(net, nn.Module):  # whose layers hold W transposed
-        matrices = [W.T for W in matrices]
-
-    with defaults():
-        figure = Figure(figsize=(11, 8), layout="constrained")
-        panels = figure.subfigures(2, 2, squeeze=False, height_ratios=[5, 3])
-        curves, matrix, mistakes, units = panels.flat
-        draw_curves(curves, history)
-        draw_matrix(matrix, y, y_hat, classes)
-        wrong = (y != y_hat).nonzero().flatten()[:12]
-        names = [f"{classes[y[i]]}\n{classes[y_hat[i]]}" for i in wrong]
-        title = "The first test images that it gets wrong:\ntrue class, predicted class"
-        draw_images(mistakes, title, X[wrong, 0], names, cmap="gray", vmin=0, vmax=1)
-        if matrices and len(matrices[0]) == 784:
-            draw_units(units, matrices, classes)
-    return figure
+        for X, y in test_iter:
+            images.append(X)
+            labels.append(y)
+            logits.append(net(X))
+    return torch.cat(images), torch.cat(labels), torch.cat(logits)
 
 
 def draw_curves(figure: "SubFigure", history: list[common.Epoch]) -> None:
     """Draw the loss above both accuracies, with a dot an epoch."""
     loss_axes, accuracy_axes = figure.subplots(2, 1, sharex=True)
-    for name in common.Epoch._fields:
-        axes = loss_axes if name == "train_loss" else accuracy_axes
-        values = [getattr(epoch, name) for epoch in history]
-        axes.plot(range(1, len(history) + 1), values, "o-", label=name)
-        axes.legend()
+    epochs = range(1, len(history) + 1)
+    loss_axes.plot(epochs, [epoch.train_loss for epoch in history], "o-", label="train_loss")
+    accuracy_axes.plot(epochs, [epoch.train_acc for epoch in history], "o-", label="train_acc")
+    accuracy_axes.plot(epochs, [epoch.test_acc for epoch in history], "o-", label="test_acc")
+    loss_axes.legend()
+    accuracy_axes.legend()
     accuracy_axes.locator_params(axis="x", integer=True, min_n_ticks=1)
     accuracy_axes.set_xlabel("epoch")
 
 
-def draw_matrix(figure: "SubFigure", y: Tensor, y_hat: Tensor, classes: list[str]) -> None:
+def draw_matrix(figure: "SubFigure", y: Tensor, y_hat: Tensor, names: list[str]) -> None:
     """Draw how many test images of each true class, a row, were taken for which, a column."""
-    n = len(classes)
-    counts = torch.bincount(n * y + y_hat, minlength=n * n).reshape(n, n)
+    n = len(names)
+    counts = [[0] * n for _ in range(n)]
+    for true, predicted in zip(y.tolist(), y_hat.tolist(), strict=True):
+        counts[true][predicted] += 1
+    largest = max(max(row) for row in counts)
+    size = min(10, 140 / n)  # points: the numbers of many classes would overlap
+
     axes = figure.subplots()
-    axes.imshow(counts.tolist(), cmap="Blues")
-    axes.set_xticks(range(n), classes, rotation=45, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(n), classes)
+    axes.imshow(counts, cmap="Blues", vmin=0, interpolation="nearest")
+    axes.set_xticks(range(n), names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.set_yticks(range(n), names)
+    axes.tick_params(labelsize=size)
     axes.set(title="Number of test images", xlabel="predicted class", ylabel="true class")
-    for row, column in torch.cartesian_prod(torch.arange(n), torch.arange(n)).tolist():
-        count = int(counts[row, column])
-        color = "white" if count > counts.max() / 2 else "black"
-        axes.text(column, row, str(count), ha="center", va="center", color=color)
+    for i in range(n):
+        for j in range(n):
+            color = "white" if counts[i][j] > largest / 2 else "black"
+            number = str(counts[i][j])
+            axes.text(j, i, number, ha="center", va="center", color=color, fontsize=size)
 
 
-def draw_units(figure: "SubFigure", matrices: list[Tensor], classes: list[str]) -> None:
-    """Draw the twelve columns of W1 with the largest norms, each below the class it speaks for.
+def draw_mistakes(
+    figure: "SubFigure", images: Tensor, y: Tensor, y_hat: Tensor, names: list[str]
+) -> None:
+    """Draw the first twelve of images, [n, height, width], that the network gets wrong."""
+    figure.suptitle("The first test images that it gets wrong:\ntrue class, predicted class")
+    darkest, brightest = images.min().item(), images.max().item()
+    rows = (y != y_hat).nonzero().flatten()
+    for axes, row in zip(twelve_axes(figure), rows, strict=False):  # there may be fewer
+        image = images[row].tolist()
+        axes.imshow(image, cmap="gray", vmin=darkest, vmax=brightest, interpolation="nearest")
+        axes.set_title(f"{names[y[row]]}\n{names[y_hat[row]]}", fontsize="medium")
 
-    That is the class to whose logit the hidden unit adds most, where W2 leads to the logits.
+
+def draw_columns(
+    figure: "SubFigure", matrices: list[Tensor], height: int, width: int, names: list[str]
+) -> None:
+    """Draw the twelve columns of W1 with the largest norms, in their order, as images.
+
+    matrices: W1 and those of the later layers, each [inputs, outputs].
+    Above a column stands the class to whose logit its hidden unit adds most, if W2 says that.
     """
-    W1, *rest = matrices
-    W2 = rest[0] if rest else torch.eye(W1.shape[1], dtype=W1.dtype)  # one layer: a column is a class
+    W1 = matrices[0]
     units = W1.norm(dim=0).topk(min(12, W1.shape[1])).indices.sort().values
-    known = len(rest) < 2 and W2.shape == (W1.shape[1], len(classes))
-    names = [classes[W2[unit].argmax()] if known else "" for unit in units]
-    images = W1.T[units].reshape(-1, 28, 28)
-    limit = images.abs().quantile(0.98).item()  # the few beyond it would make all others pale
-    title = "Columns of W1: a unit wants bright pixels where blue,\ndark ones where red" + "; its class" * known
-    draw_images(figure, title, images, names, cmap="RdBu", vmin=-limit, vmax=limit)
+    title = "Columns of W1: a unit wants bright pixels where blue,\ndark ones where red"
+    unit_names = [""] * len(units)
+    if len(matrices) == 1 and W1.shape[1] == len(names):  # no hidden layer: a unit is a logit
+        unit_names = [names[unit] for unit in units]
+    if len(matrices) == 2 and matrices[1].shape == (W1.shape[1], len(names)):
+        unit_names = [names[matrices[1][unit].argmax()] for unit in units]
+    if any(unit_names):
+        title += "; its class"
 
-
-def draw_images(figure: "SubFigure", title: str, images: Tensor, names: list[str], **style: str | float) -> None:
-    """Draw up to twelve images, [n, 28, 28], each below its name."""
     figure.suptitle(title)
-    grid = figure.subplots(2, 6, subplot_kw={"frame_on": False, "xticks": [], "yticks": []})
-    for axes, image, name in zip(grid.flat, images.tolist(), names, strict=False):
-        axes.imshow(image, **style)
+    limit = W1[:, units].abs().quantile(0.98).item()  # the few beyond it would make all others pale
+    for axes, unit, name in zip(twelve_axes(figure), units, unit_names, strict=False):
+        image = W1[:, unit].reshape(height, width).tolist()
+        axes.imshow(image, cmap="RdBu", vmin=-limit, vmax=limit, interpolation="nearest")
         axes.set_title(name, fontsize="medium")
 
 
-def write(figure: "Figure", path: Path, replace: bool = True) -> None:
-    """Write the picture beside its place and move it there; or try it only.
+def twelve_axes(figure: "SubFigure") -> "list[Axes]":
+    """Return axes for twelve images, in two rows, without frames and numbers."""
+    grid = figure.subplots(2, 6, subplot_kw={"frame_on": False, "xticks": [], "yticks": []})
+    return list(grid.flat)
 
-    UserError if that is not possible; what was there before is then as it was.
+
+@defaults()
+def write(figure: "Figure", path: str | Path, dpi: int = 100, replace: bool = True) -> Path:
+    """Write the picture, and return where it is: of a link, where that leads to.
+
+    path: its ending says the format. dpi: pixels an inch.
+    replace: False only tries whether it could be written.
+    UserError if it cannot. After an error, and after Ctrl-C, an earlier picture is as it was.
     """
+    path = Path(os.path.realpath(os.path.expanduser(path)))
     try:
-        with TemporaryDirectory(dir=path.parent) as folder, defaults():
-            figure.savefig(Path(folder, path.name), format=path.suffix[1:], dpi=100)
+        with TemporaryDirectory(dir=path.parent) as folder:
+            file = Path(folder, path.name)
+            figure.savefig(file, format=path.suffix[1:], dpi=dpi)
             if path.exists():
                 path.open("ab").close()  # refused if it is locked, or a folder
             if replace:
-                os.replace(Path(folder, path.name), path)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or " ".join(str(error).split())
-        raise common.UserError(f"cannot write {path}: {reason}") from error
+                os.replace(file, path)
+    except OSError as error:
+        raise common.UserError(f"cannot write {path}: {error.strerror or error}") from error
+    except ValueError as error:  # of another ending
+        raise common.UserError(f"cannot write {path}: {error}") from error
+    return path
+
+
+def main_of(script: str) -> Callable[[list[str]], common.Result]:
+    """Return the function main of a script in the project's folder; UserError if there is none.
+
+    script: its name, with or without .py, and with or without the folder.
+    """
+    folder, name = os.path.split(script)
+    path = Path(folder or ROOT, name.removesuffix(".py") + ".py")
+    main: Callable[[list[str]], common.Result] | None = None
+    if path.parent.resolve() == ROOT and path.is_file():
+        main = getattr(import_module(path.stem), "main", None)
+    if main is None:
+        raise common.UserError(f"{ROOT} holds no script {script}: name mlp_scratch or mlp_api")
+    return main
 
 
 def main(argv: list[str] | None = None) -> common.Result:
     """Train, draw, and return what the script's main returned."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.error = lambda text: parser.exit(2, f"{parser.prog}: error: {text}\n")  # type: ignore
+    parser = argparse.ArgumentParser(
+        description=__doc__, usage="%(prog)s [-h] script picture [the script's own options]"
+    )
     parser.add_argument("script", help="mlp_scratch, mlp_api or a copy beside them")
     parser.add_argument("picture", help="file to write, by its ending: .png, .svg or .pdf")
-    rest = parser.add_argument("options", nargs=argparse.REMAINDER, help="the script's own options")
-    rest.required = False  # so that no message says that they are
-    args = parser.parse_args(argv)
-    script = ROOT / (Path(args.script).name.removesuffix(".py") + ".py")
-    train = getattr(import_module(script.stem), "main", None) if script.is_file() else None
-    if not train:
-        raise common.UserError(f"{ROOT} holds no script {script.name}: name mlp_scratch or mlp_api")
+    args, options = parser.parse_known_args(argv)
+    train = main_of(args.script)
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise common.UserError(f"no matplotlib ({error}): pip install matplotlib") from error
-    path = Path(os.path.realpath(os.path.expanduser(args.picture)))  # where a link leads
-    with defaults():
-        trial = Figure()
-        trial.suptitle("text")
-    write(trial, path, replace=False)
-    shared = argparse.ArgumentParser(add_help=False)  # of an option that the script reads, too
-    shared.add_argument("--data-dir", nargs="?", default=common.DATA_DIR)
-    data_dir = shared.parse_known_args(args.options)[0].data_dir
+    write(Figure(), args.picture, replace=False)
 
-    result: common.Result = train(args.options)
-    write(draw(*result, data_dir=data_dir), path)
-    return result
+    net, params, history, train_iter, test_iter = train(options)
+    path = write(draw(net, params, history, test_iter), args.picture)
+    print(f"\nThe picture is in {path}")
+    return net, params, history, train_iter, test_iter
 
 
 if __name__ == "__main__":
-    net, params, history = common.run(main)
+    net, params, history, train_iter, test_iter = common.run(main)
