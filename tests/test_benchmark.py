@@ -12,6 +12,8 @@ import benchmark
 import common
 from support import Capture, Patch
 
+pytestmark = pytest.mark.page  # a program behind the pages
+
 MakeEpoch = Callable[[Iterable[common.Data]], benchmark.Epoch]
 
 

@@ -15,6 +15,8 @@ import mlp_scratch
 import test_article
 from grading import hint
 
+pytestmark = pytest.mark.page  # what grades a learner is tested before a commit
+
 Wrong = dict[str, Callable[..., Any]]  # a part of the sentence, and the function that it is about
 
 

@@ -32,6 +32,8 @@ import picture
 import support
 from support import Ends, Patch
 
+pytestmark = pytest.mark.page
+
 Array = NDArray[np.float64]
 NAMES = ["classes", "network", "activations", "backward"]
 FILES = ["activations.png", "backward.png", "classes.png", "network.png"]

@@ -549,6 +549,7 @@ picture.write(figure, "x.png")
 """
 
 
+@pytest.mark.page
 def test_a_machine_s_settings_do_not_change_the_picture(tmp_path: Path, monkeypatch: Patch) -> None:
     (tmp_path / "matplotlibrc").write_text(OTHER_SETTINGS, encoding="utf-8")  # read by a new Python
     _, errors, status = finish(start("-c", DRAWING, cwd=tmp_path))
@@ -560,6 +561,7 @@ def test_a_machine_s_settings_do_not_change_the_picture(tmp_path: Path, monkeypa
     assert Path("x.png").read_bytes() == other, "it looks otherwise with other settings"
 
 
+@pytest.mark.page
 def test_the_command_starts_in_any_folder(tmp_path: Path) -> None:
     command = ROOT / "tests" / "picture.py", "mlp_api", "x.txt"
     _, errors, status = finish(start(*command, cwd=tmp_path))
