@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from http.client import HTTPException
 from io import TextIOWrapper
 from pathlib import Path
+from types import TracebackType
 from typing import NamedTuple
 
 import torch
@@ -38,8 +39,8 @@ class ImageDataset(Dataset[Batch]):
         ValueError for other images, such as floats, which would be divided by 255 a second time.
         """
         if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 3:
-            dtype, shape = getattr(images, "dtype", ""), getattr(images, "shape", "")
-            found = f"{type(images).__name__} {dtype} {tuple(shape)}"
+            dtype, shape = getattr(images, "dtype", None), getattr(images, "shape", None)
+            found = f"{type(images).__name__} (dtype {dtype}, shape {shape})"
             raise ValueError(f"images must be a uint8 tensor [n, height, width], not {found}")
         self.images, self.labels = images, labels
         self.rows = torch.arange(len(labels))
@@ -52,7 +53,7 @@ class ImageDataset(Dataset[Batch]):
 
         A loader takes a whole batch at once: its images share any random change made here.
         """
-        rows = self.rows[index]  # row numbers, be index -1, a slice, a list or a mask
+        rows = self.rows[index]  # row numbers, whether index is -1, a slice, a list or a mask
         X = self.images.index_select(0, rows.flatten())  # takes a third of the time of images[rows]
         return X.reshape(*rows.shape, 1, *X.shape[1:]) / 255, self.labels[rows]
 
@@ -98,13 +99,13 @@ class Accumulator:
 def accuracy(y_hat: Tensor, y: Tensor) -> float:
     """Return the number of correct predictions.
 
-    y: class indices [batch]. y_hat: the same, or logits [batch, classes], of which the first
-    largest counts; of a single score that is always class 0. ValueError if the shapes do not fit.
+    y: class indices [batch]. y_hat: the same, or logits [batch, classes]: the first largest counts,
+    which for a single score a row is always class 0. ValueError if the shapes do not fit.
     """
     if y_hat.ndim > 1:
         y_hat = y_hat.argmax(dim=1)
     if y_hat.shape != y.shape:
-        raise ValueError(f"{list(y_hat.shape)} predictions do not fit {list(y.shape)} labels")
+        raise ValueError(f"predictions {list(y_hat.shape)} do not fit labels {list(y.shape)}")
     return float((y_hat == y).sum())
 
 
@@ -158,11 +159,11 @@ def train(
     loss: Loss,
     trainer: Optimizer,
     epochs: int,
-    scheduler: "torch.optim.lr_scheduler.LRScheduler | None" = None,
+    scheduler: "torch.optim.lr_scheduler.LRScheduler | None" = None,  # quoted for torch 1.13
 ) -> list[Epoch]:
     """Train, print a line an epoch and return the history; UserError if a loss is not finite.
 
-    scheduler: changes the trainer's learning rate after each epoch.
+    scheduler: changes the learning rate after each epoch, by its step() without arguments.
     """
     history = []
     for epoch in range(1, epochs + 1):
@@ -172,7 +173,7 @@ def train(
         if not math.isfinite(train_loss):
             raise UserError(DIVERGED)
         history.append(Epoch(train_loss, train_acc, test_acc))
-        if scheduler:
+        if scheduler is not None:
             scheduler.step()
     return history
 
@@ -180,7 +181,7 @@ def train(
 def predict(
     net: Net, test_iter: Data, n: int = 6, class_names: Sequence[str] = CLASS_NAMES
 ) -> list[tuple[str, str]]:
-    """Print and return (true, predicted) names of the first n images, in eval mode.
+    """Print and return (true, predicted) names of the first n images of the first batch.
 
     class_names: in label order; classes beyond them are numbered. UserError if it diverged.
     """
@@ -191,12 +192,13 @@ def predict(
         logits = net(X)
     if not logits.isfinite().all():
         raise UserError(DIVERGED)
-    names = [*class_names, *map(str, range(len(class_names), logits.shape[1]))]
-    y_hat = logits.argmax(dim=1)
-    pairs = [(names[i], names[j]) for i, j in zip(y[:n], y_hat[:n], strict=True)]
+    names = dict(enumerate(class_names))
+    pairs = []
     print("\nPredictions:")
-    for number, (true, predicted) in enumerate(pairs, start=1):
-        print(f"{number}. true: {true:<10} predicted: {predicted}")
+    for i, j in zip(y[:n].tolist(), logits.argmax(dim=1)[:n].tolist(), strict=True):
+        true, predicted = names.get(i, str(i)), names.get(j, str(j))
+        pairs.append((true, predicted))
+        print(f"{len(pairs)}. true: {true:<10} predicted: {predicted}")
     return pairs
 
 
@@ -207,7 +209,7 @@ class UserError(Exception):
     """Something that the user can mend; its text says what is wrong and what to do."""
 
 
-DIVERGED = "the training diverged, its numbers are not finite: try a smaller --lr"
+DIVERGED = "the training diverged, its numbers are not finite: most often --lr is too large"
 MD5 = {
     "train-images-idx3-ubyte": "f4a8712d7a061bf5bd6d2ca38dc4d50a",
     "train-labels-idx1-ubyte": "9018921c3c673c538a1fc5bad174d6f9",
@@ -219,15 +221,16 @@ MD5 = {
 def check_files(root: Path) -> None:
     """Download the data set if none of its files is there; UserError if one is not whole."""
     raw = root / "FashionMNIST" / "raw"
-    advice = f"put the files there that data/README.md lists, or delete {raw} to download them all"
+    advice = "put the files there that data/README.md lists"
     try:
-        if not any(os.path.lexists(raw / name) for name in MD5):
+        if not any(os.path.lexists(raw / name) for name in MD5):  # nor a link that is broken
             FashionMNIST(root, download=True)
         faulty = [name for name, md5 in MD5.items() if not check_integrity(raw / name, md5)]
     except (OSError, RuntimeError, HTTPException) as error:
         reason = " ".join(str(error).split())  # torchvision's has several lines
         raise UserError(f"{raw} cannot be read or downloaded ({reason}): {advice}") from error
     if faulty:
+        advice += f", or delete {raw} to download them all"
         raise UserError(f"{raw / faulty[0]} is missing, damaged or of another data set: {advice}")
 
 
@@ -244,8 +247,10 @@ def parse_args(about: str | None, argv: list[str] | None, **defaults: float) -> 
     args = parser.parse_args(argv)
     if args.epochs < 0:
         parser.error("argument --epochs: it must be 0 or more")
-    if min(args.batch_size, args.num_hiddens) < 1:
-        parser.error("argument --batch-size or --num-hiddens: it must be 1 or more")
+    if args.batch_size < 1:
+        parser.error("argument --batch-size: it must be 1 or more")
+    if args.num_hiddens < 1:
+        parser.error("argument --num-hiddens: it must be 1 or more")
     if not 0 < args.lr <= 1e38:
         parser.error("argument --lr: it must be above 0 and at most 1e38")
     if not 0 <= args.seed < 2**64:
@@ -255,13 +260,13 @@ def parse_args(about: str | None, argv: list[str] | None, **defaults: float) -> 
     return args
 
 
-def end_in_one_line(kind: type[BaseException], error: BaseException, trace: object) -> None:
-    """Say what a user can mend or has wanted in one line; show the traceback of all else."""
+def end(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """End in one line after a UserError or Ctrl-C, in none if nobody reads the output any more."""
     if isinstance(error, OSError) and error.errno in (errno.EPIPE, errno.EINVAL):  # Windows: EINVAL
         try:
             print(flush=True)
-        except OSError:  # nobody reads the output any more, as after `| head`
-            os._exit(141)  # as other programs end then, and without Python's own complaint
+        except OSError:  # the pipe is closed, as by `| head`
+            os._exit(141)  # the usual status then, and without Python's own complaint
     script = Path(sys.argv[0]).name
     if isinstance(error, UserError):
         print(f"{script}: error: {error}", file=sys.stderr)
@@ -270,12 +275,12 @@ def end_in_one_line(kind: type[BaseException], error: BaseException, trace: obje
     elif isinstance(error, SystemExit) and isinstance(error.code, int):
         pass  # after `python -i`: argparse has said already what is wrong
     else:
-        sys.__excepthook__(kind, error, error.__traceback__)
+        sys.__excepthook__(kind, error, trace)
 
 
 def run(main: Callable[[], Result]) -> Result:
-    """Return what main returns. A UserError and Ctrl-C end in one line, a closed pipe in none."""
-    sys.excepthook = end_in_one_line
+    """Return what main returns; all errors that main does not catch end as end says."""
+    sys.excepthook = end
     if "kernel_launcher" in sys.argv[0]:
         del sys.argv[1:]  # of a notebook or an editor, not options of the script
     if isinstance(sys.stdout, TextIOWrapper):  # not so in IDLE, and without a console

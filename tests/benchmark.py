@@ -23,10 +23,10 @@ import common
 import mlp_api
 import mlp_scratch
 
-Epoch = Callable[[], object]
+Work = Callable[[], object]
 
 
-def scratch_epoch(loaders: Iterable[common.Data]) -> Epoch:
+def scratch_epoch(loaders: Iterable[common.Data]) -> Work:
     """Return what trains and tests mlp_scratch's network for one epoch."""
     params = mlp_scratch.init_params(256)
 
@@ -36,7 +36,7 @@ def scratch_epoch(loaders: Iterable[common.Data]) -> Epoch:
     return whole_epoch(net, nn.CrossEntropyLoss(reduction="none"), params, loaders)
 
 
-def api_epoch(loaders: Iterable[common.Data]) -> Epoch:
+def api_epoch(loaders: Iterable[common.Data]) -> Work:
     """Return the same for mlp_api's network."""
     net = mlp_api.make_net(256).apply(mlp_api.init_weights)
     return whole_epoch(net, nn.CrossEntropyLoss(), net.parameters(), loaders)
@@ -47,7 +47,7 @@ def whole_epoch(
     loss: common.Loss,
     params: Iterable[nn.Parameter],
     loaders: Iterable[common.Data],
-) -> Epoch:
+) -> Work:
     """Return what trains and tests net for one epoch with the scripts' own loop."""
     train_iter, test_iter = loaders
     trainer = torch.optim.SGD(params, lr=0.1)
@@ -59,7 +59,7 @@ def whole_epoch(
     return epoch
 
 
-def products_epoch(train_sizes: list[int], test_sizes: list[int]) -> Epoch:
+def products_epoch(train_sizes: list[int], test_sizes: list[int]) -> Work:
     """Return what does the matrix products of an epoch: five a training step, two a test batch."""
     X, W1, W2 = torch.rand(256, 784), torch.rand(784, 256), torch.rand(256, 10)
     H, logits = torch.rand(256, 256), torch.rand(256, 10)
@@ -76,7 +76,7 @@ def products_epoch(train_sizes: list[int], test_sizes: list[int]) -> Epoch:
     return epoch
 
 
-def measure(epochs: dict[str, Epoch], rounds: int, title: str) -> dict[str, list[float]]:
+def measure(epochs: dict[str, Work], rounds: int, title: str) -> dict[str, list[float]]:
     """Return for each variant the seconds of each round; in a round all take their turn."""
     times: dict[str, list[float]] = {name: [] for name in epochs}
     for number in tqdm(range(rounds + 1), desc=title, unit="round"):
@@ -124,4 +124,4 @@ def main(root: Path = common.DATA_DIR, rounds: int = 7) -> None:
 
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__).parse_args()
-    main()
+    common.run(main)  # type: ignore[arg-type] # which returns nothing

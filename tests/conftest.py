@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,14 +30,16 @@ def pytest_configure(config: pytest.Config) -> None:
     # several threads would wait for each other. To be set before torch is imported.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.pop("MPLBACKEND", None)  # a wrong one would stop matplotlib's import
+    os.environ["PYTHON_COLORS"] = "0"  # newer Pythons colour what a test reads
 
     other = getattr(config, "graded_root", ROOT)
     if other != ROOT:
-        raise pytest.UsageError(f"start pytest twice: {other} and {ROOT} are two learners' code")
-    setattr(config, "graded_root", ROOT)  # noqa: B010 # read by the conftest.py of the other one
+        raise pytest.UsageError(f"start pytest once for each of {other} and {ROOT}")
+    # A mark for the conftest.py of the other one.
+    setattr(config, "graded_root", ROOT)  # noqa: B010
 
     forget_modules()
-    for folder in (TESTS, ROOT):  # the tests find both, wherever and however pytest is started
+    for folder in (ROOT, TESTS):  # the tests find both, wherever and however pytest is started
         sys.path.insert(0, str(folder))
     for path in GRADED:
         message = import_error(path.stem)
@@ -56,12 +59,13 @@ def forget_modules() -> None:
 def import_error(name: str) -> str:
     """Import what a learner has written; return why and where that fails, or nothing."""
     try:
-        __import__(name)
+        import_module(name)
     except (Exception, SystemExit) as error:  # main() at the end of a script exits
         frames = traceback.extract_tb(error.__traceback__)
         places = [at for at in frames if Path(at.filename).resolve() in GRADED]
         where = [f"{Path(at.filename).name}, line {at.lineno}" for at in places]
-        return f"{type(error).__name__}: {error} ({'; '.join(where) or name + '.py'})"
+        text = f"{type(error).__name__}: {error}"  # a SyntaxError names its place itself
+        return f"{text} ({'; '.join(where)})" if where else text
     return ""
 
 
@@ -112,7 +116,7 @@ def ends(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
             assert len(lines) == 1, f"it must be one line: {errors}"
         return lines[-1] if lines else ""
 
-    def ends(*argv: object, main: Any = None, status: int = 1) -> str:
+    def both_end(*argv: object, main: Any = None, status: int = 1) -> str:
         monkeypatch.setattr(sys, "argv", ["mlp.py"])
         monkeypatch.setattr(
             sys, "excepthook", sys.excepthook
@@ -124,7 +128,7 @@ def ends(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) ->
         assert line == last_line(mlp_api.main, words, status), "the scripts say different things"
         return line
 
-    return ends
+    return both_end
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -170,7 +174,11 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
         still_on = torch.is_grad_enabled()
         torch.set_grad_enabled(True)
     if not still_on:
-        pytest.fail("Gradients stay off: `with torch.no_grad():` turns them on again.", False)
+        pytest.fail(
+            "Your code turns gradients off and leaves them off: use `with torch.no_grad():`, after"
+            " whose block they are on again.",
+            pytrace=False,
+        )
     return result
 
 
@@ -180,6 +188,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, object, o
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Print the tables that test_tables.py recorded, this run's beside the article's."""
     for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
-        for title, lines in report.user_properties:
-            terminalreporter.section(f"{title}.py: this run | the article")
-            terminalreporter.write("\n".join([*lines, ""]))
+        for name, value in report.user_properties:
+            if name == "table":
+                title, *lines = value
+                terminalreporter.section(f"{title}.py: this run | the article")
+                terminalreporter.write("\n".join([*lines, ""]))

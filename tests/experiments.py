@@ -131,7 +131,7 @@ def falling(rate: float, epochs: int) -> tuple[float, ...]:
 def settling_rate(kind: Kind) -> float | None:
     """Return a tenth of the last rate; or None, if the rates have fallen to a hundredth already."""
     first, last = kind.rates[0], kind.rates[-1]
-    return None if last < 0.011 * first else last / 10
+    return None if last < 0.011 * first else last / 10  # a hundredth, and room for rounding
 
 
 def cost(kind: Kind) -> float:
@@ -147,11 +147,11 @@ def run(kind: Kind, seed: int, looks: list[Look]) -> Figures:
     train_iter, test_iter = common.load_data_fashion_mnist(kind.batch_size, common.DATA_DIR)
     images = train_iter.dataset
     assert isinstance(images, common.ImageDataset)
-    n = min(kind.images, len(images))
+    end = len(images) * 5 // 6 if kind.validate else len(images)  # 50,000 of 60,000
     if kind.validate:
-        n = min(kind.images, len(images) * 5 // 6)
-        held_out = Subset(images, range(len(images) * 5 // 6, len(images)))
+        held_out = Subset(images, range(end, len(images)))
         test_iter = common.loader(held_out, kind.batch_size, shuffle=False)
+    n = min(kind.images, end)
     if n < len(images):
         train_iter = common.loader(Subset(images, range(n)), kind.batch_size, shuffle=True)
     net = kind.net()
@@ -167,7 +167,7 @@ def run(kind: Kind, seed: int, looks: list[Look]) -> Figures:
     rate_to_settle = settling_rate(kind)
     if rate_to_settle is not None:
         figures = one_epoch(rate_to_settle, net, train_iter, test_iter, kind.loss, trainer)
-    found["settled"] = [figures["test_acc"]]
+    found["settled"] = [figures["test_acc"]]  # of the settling epoch, or of the last one
     for look in looks:
         torch.manual_seed(seed)  # what a look finds must not depend on those before it
         found |= look(Trained(kind, untrained, trained, train_iter, test_iter))
@@ -339,6 +339,7 @@ EXPERIMENTS += [
                     "one epoch with lr 0.1": Kind(rates=(0.1,)),
                     "one epoch with lr 2": Kind(rates=(2,)),
                     "... and then four with lr 0.1": Kind(rates=(2, *constant(0.1, 4))),
+                    "ten epochs with lr 2": AT_RATE[2],
                 },
                 looks=(units_on,),
             ),
@@ -662,10 +663,11 @@ RECIPE = Choice(
     {
         "10 epochs": recipe(10),
         "30 epochs": recipe(30),
-        "30 epochs, weight decay 0.0005": recipe(30, decay=0.0005),
-        "30 epochs, dropout 0.2": recipe(30, dropout=0.2),
+        "60 epochs": recipe(60),
+        "60 epochs, weight decay 0.0001": recipe(60, decay=0.0001),
         "60 epochs, weight decay 0.0002": recipe(60, decay=0.0002),
         "60 epochs, weight decay 0.0005": recipe(60, decay=0.0005),
+        "60 epochs, dropout 0.2": recipe(60, dropout=0.2),
     },
 )
 TOGETHER: dict[str, Row] = {"the MLP": MLP, "put together": RECIPE}
@@ -800,16 +802,14 @@ def print_tables(experiment: Experiment, results: Results, best: Best) -> None:
 
 # Colours that the colour-blind tell apart (Okabe and Ito), and two kinds of line.
 COLOURS = ["#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000"]
-LINES = ["-", "--", "-.", ":", "-", "--", "-."]
+LINES = ["-", "--", "-.", ":", "--", "-.", "-"]
 
 
 def draw(experiment: Experiment, results: Results, best: Best) -> "Figure":
     """Return the picture of an experiment: its panels, one below the other."""
-    from matplotlib.figure import Figure
-
     n = len(experiment.panels)
     with picture.defaults():
-        figure = Figure(figsize=(4.5, 3.4 * n), layout="constrained")
+        figure = picture.new_figure(figsize=(4.5, 4 * n), layout="constrained")
         for axes, panel in zip(
             figure.subplots(n, squeeze=False).flat, experiment.panels, strict=True
         ):
@@ -820,7 +820,9 @@ def draw(experiment: Experiment, results: Results, best: Best) -> "Figure":
             axes.set_title(panel.figure)
             axes.set_ylim(panel.limits)
             axes.locator_params(axis="x", integer=True, min_n_ticks=1)
-            axes.legend()
+            longest = max(len(str(line.get_label())) for line in axes.lines)
+            columns = 2 if longest < 20 else 1  # that fit below the panel, where no line is hidden
+            axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns)
     return figure
 
 
@@ -855,10 +857,11 @@ def main(argv: list[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     numbers = range(1, len(EXPERIMENTS) + 1)
+    cores = min(os.cpu_count() or 1, 32)  # each run has all images in its own memory
     parser.add_argument("number", nargs="?", type=int, choices=numbers, help="default: all")
     parser.add_argument("--seeds", type=int, default=SEEDS, help=f"default: {SEEDS}")
     parser.add_argument("--folder", type=Path, help="of the pictures; with other seeds a must")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="runs at a time")
+    parser.add_argument("--workers", type=int, default=cores, help="runs at a time")
     args = parser.parse_args(argv)
     if not 1 <= args.seeds <= len(COLOURS):
         parser.error(f"--seeds must be from 1 to {len(COLOURS)}: each has a colour of its own")
@@ -870,10 +873,8 @@ def main(argv: list[str] | None = None) -> None:
     chosen = [args.number] if args.number else list(numbers)
     experiments = {number: EXPERIMENTS[number - 1] for number in chosen}
     files = {number: folder / f"experiment_{number}.png" for number in chosen}
-    from matplotlib.figure import Figure
-
     for file in files.values():
-        picture.write(Figure(), file, replace=False)  # before any work is lost
+        picture.write(picture.new_figure(), file, replace=False)  # before any work is lost
 
     best = choose(choices_of(list(experiments.values())), args.workers)
     looks = looks_of(list(experiments.values()), best)

@@ -68,21 +68,22 @@ HINTS = {
     " parameters, which backward still needs as they were.",
     "through the graph a second time": "Call backward() once for each batch.",
     "argument 2 is ": "Give add() exactly as many numbers as the Accumulator has sums.",
-    "'function' object has no": "The net may be a plain function, which has no modes: ask first"
-    " whether isinstance(net, nn.Module).",
-    "'list' object has no": "data_iter may be any sequence of batches, here it is a list: count the"
-    " samples of each batch, len(y).",
-    "must match the size of tensor": "Two shapes do not fit. Where a task asks for a ValueError,"
-    " compare the shapes before.",
-    "AssertionError": "If the shapes do not fit, the task asks for `raise ValueError(...)`.",
+    "'function' object has no attribute 'eval'": "The net may be a plain function, which has no"
+    " modes: ask first whether isinstance(net, nn.Module).",
+    "'list' object has no attribute 'dataset'": "data_iter may be any sequence of batches, here it"
+    " is a list: count the samples of each batch, len(y).",
 }
+SHAPES = "If the shapes do not fit, the task asks for `raise ValueError(...)`: compare them first."
 
 
-def hint(error: BaseException) -> str:
-    """Return what is known of the cause of an error, or nothing."""
+def hint(error: BaseException, name: str) -> str:
+    """Return what is known of the cause of an error in the function of this name, or nothing."""
     for part, sentence in HINTS.items():
-        if part in f"{type(error).__name__}: {error}":
+        if part in str(error):
             return sentence
+    other_shapes = "must match the size of tensor" in str(error)
+    if name == "accuracy" and (other_shapes or isinstance(error, AssertionError)):
+        return SHAPES
     return ""
 
 
@@ -90,14 +91,16 @@ def remarks(error: BaseException, files: list[Path]) -> list[tuple[str, str]]:
     """Return titles and texts about an error in a learner's files: shapes, and a hint."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     learners = [frame for frame in frames if Path(frame.f_code.co_filename).resolve() in files]
-    if not learners:
-        return []
     found = []
-    last = learners[-1]
-    names = last.f_locals.items()
-    shapes = [f"{name} is {list(X.shape)}" for name, X in names if isinstance(X, Tensor)]
-    if shapes:
-        found.append((f"shapes in {last.f_code.co_name}", ", ".join(shapes)))
-    if hint(error):
-        found.append(("hint", hint(error)))
+    name = ""
+    if learners:
+        last = learners[-1]
+        name = last.f_code.co_name
+        tensors = [(name, X) for name, X in last.f_locals.items() if isinstance(X, Tensor)]
+        shapes = [f"{name} is {list(X.shape)}" for name, X in tensors]
+        if shapes:
+            found.append((f"shapes in {name}", ", ".join(shapes)))
+    text = hint(error, name)
+    if text:
+        found.append(("hint", text))
     return found

@@ -294,10 +294,7 @@ def main(argv: list[str] | None = None) -> None:
     github = picture.ROOT / ".github"
     parser.add_argument("folder", nargs="?", type=Path, default=github, help="default: .github")
     folder = parser.parse_args(argv).folder
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise common.UserError(f"no matplotlib ({error}): pip install matplotlib") from error
+    picture.new_figure()  # says so if matplotlib is missing
     figures = {
         "classes": draw_classes(),
         "network": draw_network(),

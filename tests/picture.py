@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -40,6 +40,15 @@ def defaults() -> Iterator[None]:
         yield
 
 
+def new_figure(**settings: Any) -> "Figure":
+    """Return an empty figure, which needs no display; UserError without matplotlib."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise common.UserError(f"no matplotlib ({error}): pip install matplotlib") from error
+    return Figure(**settings)
+
+
 @defaults()
 def draw(
     net: common.Net,
@@ -55,14 +64,12 @@ def draw(
     class_names: in label order; classes beyond them are numbered.
     The columns are drawn if W1, the first matrix, has height * width rows.
     """
-    from matplotlib.figure import Figure  # which needs no display
-
     X, y, logits = answers(net, test_iter)
     y_hat = logits.argmax(dim=1)
     n = max(logits.shape[1], int(y.max()) + 1)
-    names = [*class_names, *map(str, range(len(class_names), n))][:n]
+    names = [class_names[i] if i < len(class_names) else str(i) for i in range(n)]
 
-    figure = Figure(figsize=(11, 8), layout="constrained")
+    figure = new_figure(figsize=(11, 8), layout="constrained")
     panels = figure.subfigures(2, 2, squeeze=False, height_ratios=[5, 3])
     curves, matrix, mistakes, columns = panels.flat
     draw_curves(curves, history)
@@ -219,11 +226,7 @@ def main(argv: list[str] | None = None) -> common.Result:
     parser.add_argument("picture", help="file to write, by its ending: .png, .svg or .pdf")
     args, options = parser.parse_known_args(argv)
     train = main_of(args.script)
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise common.UserError(f"no matplotlib ({error}): pip install matplotlib") from error
-    write(Figure(), args.picture, replace=False)
+    write(new_figure(), args.picture, replace=False)
 
     net, params, history, train_iter, test_iter = train(options)
     path = write(draw(net, params, history, test_iter), args.picture)

@@ -34,10 +34,11 @@ def start(*arguments: object, **kwargs: Any) -> Process:
     """Start Python with some arguments, in an environment that does not change what it does."""
     env = {"MPLBACKEND": "agg"}
     for name, value in os.environ.items():
-        ours = name in ("PYTHONHOME", "PYTHONPATH", "PYTHONUTF8")  # where and how it is installed
-        if ours or not name.startswith(("PYTHON", "MPL")):
+        # Where Python finds its parts, and how both ends of a pipe encode their text.
+        kept = name in ("PYTHONHOME", "PYTHONPATH", "PYTHONUTF8")
+        if kept or not name.startswith(("PYTHON", "PYTEST", "MPL")):
             env[name] = value
-    env["PYTHON_COLORS"] = "0"  # Python 3.14 would colour what a test reads
+    env |= {"PYTHON_COLORS": "0", "PY_COLORS": "0"}  # which newer Pythons and pytest obey
     pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     command = [sys.executable, *map(str, arguments)]
     return subprocess.Popen(command, text=True, env=env, **(pipes | kwargs))

@@ -14,7 +14,7 @@ from support import Capture, Patch
 
 pytestmark = pytest.mark.page  # a program behind the pages
 
-MakeEpoch = Callable[[Iterable[common.Data]], benchmark.Epoch]
+MakeEpoch = Callable[[Iterable[common.Data]], benchmark.Work]
 
 
 class Clock:
@@ -24,7 +24,7 @@ class Clock:
         self.now = 1000.0
         self.turns: list[str] = []
 
-    def epoch(self, name: str, first: float, later: list[float]) -> benchmark.Epoch:
+    def epoch(self, name: str, first: float, later: list[float]) -> benchmark.Work:
         """Return an epoch that takes so many seconds the first time, and the later times."""
         seconds = iter([first, *later])
 
@@ -104,7 +104,7 @@ def test_an_epoch_trains_and_tests_once_with_the_products_that_are_timed_alone(
     )
 
 
-def multiplications(epoch: benchmark.Epoch) -> list[int]:
+def multiplications(epoch: benchmark.Work) -> list[int]:
     """Return how many multiplications each matrix product takes, in order of size."""
     processor = torch.profiler.ProfilerActivity.CPU
     with torch.profiler.profile(activities=[processor], record_shapes=True) as profile:

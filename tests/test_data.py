@@ -60,12 +60,15 @@ def test_images_may_have_any_height_and_width() -> None:
 @pytest.mark.parametrize(
     ("images", "named"),
     [
-        (torch.zeros(5, 28, 28), r"Tensor torch.float32 \(5, 28, 28\)"),
+        (torch.zeros(5, 28, 28), r"Tensor \(dtype torch.float32, .*\[5, 28, 28\]"),
         (torch.zeros(5, 28, 28, dtype=torch.int64), "torch.int64"),
-        (torch.zeros(5, 784, dtype=torch.uint8), r"torch.uint8 \(5, 784\)"),
-        (torch.zeros(5, 1, 28, 28, dtype=torch.uint8), r"\(5, 1, 28, 28\)"),
-        (Mock(spec=["dtype", "shape"], dtype="float64", shape=(5, 2, 2)), r"float64 \(5, 2, 2\)"),
-        ([[[0]]], "list"),
+        (torch.zeros(5, 784, dtype=torch.uint8), r"dtype torch.uint8, .*\[5, 784\]"),
+        (torch.zeros(5, 1, 28, 28, dtype=torch.uint8), r"\[5, 1, 28, 28\]"),
+        (
+            Mock(spec=["dtype", "shape"], dtype="float64", shape=(5, 2, 2)),
+            r"float64, .*\(5, 2, 2\)",
+        ),
+        ([[[0]]], r"list \(dtype None, shape None\)"),
     ],
 )
 def test_other_images_are_refused_with_their_type_and_shape(images: Any, named: str) -> None:
@@ -108,7 +111,7 @@ class Reply(BytesIO):
 
 
 @pytest.fixture(autouse=True)
-def mirror(monkeypatch: Patch) -> dict[str, bytes]:
+def mirror(monkeypatch: Patch) -> None:
     """Let the four archives be all that can be downloaded: no test reaches the network."""
     archives = {}
     for name in common.MD5:
@@ -121,7 +124,6 @@ def mirror(monkeypatch: Patch) -> dict[str, bytes]:
     monkeypatch.setattr("urllib.request.urlopen", urlopen)
     monkeypatch.setattr(FashionMNIST, "mirrors", ["http://127.0.0.1:1/"])
     monkeypatch.setattr(FashionMNIST, "resources", resources)
-    return archives
 
 
 @pytest.fixture
@@ -156,6 +158,7 @@ def test_each_file_is_read_once_to_check_it_and_once_to_load_it(monkeypatch: Pat
     monkeypatch.setattr("builtins.open", opened)
     common.load_data_fashion_mnist(256, common.DATA_DIR)
     names = [Path(call.args[0]).name for call in opened.mock_calls]
+    names = [name for name in names if name in common.MD5]
     assert sorted(names) == sorted([*common.MD5, *common.MD5])
 
 

@@ -19,6 +19,7 @@ from support import ROOT, Patch
 pytestmark = pytest.mark.page
 
 FILES = [ROOT / "README.md", ROOT / ".github" / "guide.zh.md"]
+# A copy without folders that begin with a dot still collects the other tests.
 PAGES = [file.read_text(encoding="utf-8") if file.exists() else "" for file in FILES]
 ENGLISH, CHINESE = PAGES
 SCRIPTS = [ROOT / "mlp_scratch.py", ROOT / "mlp_api.py", ROOT / "common.py"]
@@ -81,7 +82,9 @@ def test_every_picture_of_the_page_is_shown(page: str) -> None:
 @both_pages
 def test_every_test_that_a_page_names_is_there(page: str) -> None:
     tests = (ROOT / "tests" / "test_article.py").read_text(encoding="utf-8")
-    for name in re.findall(r"`(?:pytest -k )?(test_[45]\w*)`", page):
+    names = re.findall(r"`(?:pytest -k )?(test_[45]\w*)`", page)
+    assert len(names) > 20
+    for name in names:
         assert f"def {name}" in tests, f"no test begins with {name}"
 
 
@@ -171,7 +174,7 @@ def test_an_edit_of_the_page_fits_its_file_and_trains(edit: str, monkeypatch: Pa
         if text:
             results[path.stem] = text
     assert results, f"no file has the lines that are replaced here: {edit}"
-    name, text = results.popitem()
+    name, text = results.popitem()  # if it fits both scripts, mlp_api.py
     text = text.replace("50_000", "500").replace("60_000", "1000")  # the tests' data is small
     module = ModuleType(name)
     module.__dict__["__file__"] = str(ROOT / f"{name}.py")

@@ -41,7 +41,7 @@ def test_a_bad_option_is_named_and_ends_with_status_2(
     Path("file").touch()
     line = ends(option, status=2)
     name = option.partition("=")[0]
-    assert re.search(rf"error: .*argument.* {name}\b", line), f"it does not name {name}: {line}"
+    assert re.search(rf"error: .*arguments?:? {name}\b", line), f"it does not name {name}: {line}"
 
 
 @pytest.mark.parametrize("option", ["--epochs=0", "--lr=1e38", f"--seed={2**64 - 1}"])
@@ -58,7 +58,8 @@ def test_help_shows_each_default_on_any_code_page(
     script: ModuleType, ends: Ends, monkeypatch: Patch
 ) -> None:
     output = BytesIO()
-    monkeypatch.setattr(common, "DATA_DIR", Path("/用户"))
+    monkeypatch.setattr(common, "DATA_DIR", Path("用户"))
+    monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setattr(sys, "stdout", TextIOWrapper(output, "cp1252"))
     ends("--help", main=script.main, status=0)
     sys.stdout.flush()
@@ -70,10 +71,9 @@ def test_help_shows_each_default_on_any_code_page(
         ("--num-hiddens NUM_HIDDENS", "hidden units", "256"),
         ("--lr LR", "learning rate", "0.1"),
         ("--seed SEED", "start of the random draws", "0"),
-        ("--data-dir DATA_DIR", "holds FashionMNIST/raw", r"/\u7528\u6237"),
+        ("--data-dir DATA_DIR", "holds FashionMNIST/raw", r"\u7528\u6237"),
     ):
-        line = f"{option} {words} (default: {default})"
-        assert line.replace("/\\", "") in text.replace("\\\\", "\\").replace("/\\", ""), text
+        assert f"{option} {words} (default: {default})" in text
 
 
 # ---- What main does and returns ----
@@ -132,13 +132,14 @@ def test_a_whole_script_in_a_cell_trains_without_the_notebook_s_own_options(
 # ---- How a run ends ----
 
 
-@pytest.mark.parametrize("output", [StringIO(), None])  # as in an editor, and without a console
+@pytest.mark.parametrize("console", [True, False])  # as in an editor, and without one
 def test_a_run_that_diverges_says_so_after_its_first_epoch(
-    output: StringIO | None, ends: Ends, monkeypatch: Patch
+    console: bool, ends: Ends, monkeypatch: Patch
 ) -> None:
+    output = StringIO() if console else None
     monkeypatch.setattr(sys, "stdout", output)
     line = ends("--lr=1e37", "--batch-size=100")
-    assert re.fullmatch(r"mlp\.py: error: .*diverged.* try a smaller --lr", line)
+    assert re.fullmatch(r"mlp\.py: error: .*diverged.* --lr is too large", line)
     if output:
         assert output.getvalue().count("epoch ") == 2, "each script must stop after one epoch"
 
@@ -191,11 +192,12 @@ no_shell = sys.platform == "win32" or not shutil.which("bash")
 
 @pytest.mark.skipif(no_shell, reason="needs a shell and its signals")
 def test_ctrl_c_ends_a_shell_s_loop_too() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # else it may be inherited as ignored
-    loop = 'for epochs in 30 0; do "$0" "$1" --epochs $epochs; done'
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # not inherited as ignored
+    loop = 'for epochs in 30 0; do "$0" "$1" --epochs $epochs; done'  # $0 is Python, $1 the script
     script = ROOT / "mlp_scratch.py"
     bash = shutil.which("bash")
     process = start("-c", loop, sys.executable, script, executable=bash, start_new_session=True)
+    signal.signal(signal.SIGINT, before)
     assert process.stdout
     while process.stdout.readline() != "Training\n":
         assert process.poll() is None

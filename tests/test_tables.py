@@ -27,7 +27,7 @@ def test_prints_its_table(
     beside = []
     for line, row in zip(table, rows, strict=True):
         beside.append("{} | {:.4f}, {:.4f}, {:.4f}".format(line, *row))
-    record_property(name, beside)  # for the two tables at the end
+    record_property("table", [name, *beside])  # for the two tables at the end
     for number, (line, row) in enumerate(zip(table, rows, strict=True), start=1):
         figures = re.findall(r"=(\d\.\d{4})\b", line)
         words = "epoch {:02d}: train_loss={}, train_acc={}, test_acc={}"
