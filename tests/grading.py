@@ -57,12 +57,26 @@ def grade(
 
 # Of a crash: a part of the error, and the mistake that leads to it.
 HINTS = {
+    "argument 'other' (position 2) must be Tensor": "torch.maximum compares two tensors: make"
+    " one of zeros in the shape of X, torch.zeros_like(X).",
+    "implicitly created only for scalar": "backward() starts from one number: mean_loss is the mean"
+    " of the losses of all images, loss(y_hat, y).mean().",
+    "context manager protocol": "torch.no_grad needs its brackets: `with torch.no_grad():`.",
+    "__enter__": "torch.no_grad needs its brackets: `with torch.no_grad():`.",
+    "list is not a Module subclass": "nn.Sequential takes the layers one after the other, no list.",
+    "is not a Module subclass": "A layer is made with brackets, as in nn.ReLU().",
+    "object has no attribute 'weight'": "Not every part has a weight: ask first whether"
+    " isinstance(module, nn.Linear).",
+    "as parameter 'weight'": "Change the weight in place: nn.init.normal_(module.weight, ...).",
+    "'in_features' and 'out_features'": "Ask with the class itself: isinstance(module, nn.Linear).",
+    "is invalid for input of size": "In reshape, -1 stands for as many rows as there are: the last"
+    " batch is smaller than the others.",
     "Boolean value of Tensor": "Python's own max, min and if compare two numbers. torch.maximum"
     " compares two tensors element by element.",
     "leaf Variable": "A parameter is changed in place here, as += does. Make a new tensor, such as"
     " X @ W1 + b1; inside `with torch.no_grad():` it may be changed.",
-    "mat1 and mat2 shapes": "A product A @ B needs as many columns of A as rows of B. Each image is"
-    " one row of 784 numbers: X.reshape(-1, 784), or nn.Flatten() as the first layer.",
+    "mat1 and mat2 shapes": "A product A @ B needs as many columns of A as rows of B: X @ W1, not"
+    " W1 @ X. Each image is one row of 784 numbers: X.reshape(-1, 784), or nn.Flatten() first.",
     "not implemented for 'Long'": "The labels stand where the logits belong: loss(y_hat, y).",
     "modified by an inplace operation": "The order is zero_grad, backward, step: step changes the"
     " parameters, which backward still needs as they were.",
@@ -84,6 +98,8 @@ def hint(error: BaseException, name: str) -> str:
     other_shapes = "must match the size of tensor" in str(error)
     if name == "accuracy" and (other_shapes or isinstance(error, AssertionError)):
         return SHAPES
+    if other_shapes:
+        return "These shapes do not fit element by element. The matrix product is @, not *."
     return ""
 
 

@@ -18,6 +18,7 @@ from grading import remarks
 
 pytestmark = pytest.mark.page  # what grades a learner is tested before a commit
 
+plain_torch: Any = torch  # of which mypy lets wrong uses pass
 Wrong = dict[str, Callable[..., Any]]  # a part of the sentence, and the function that it is about
 
 
@@ -116,6 +117,7 @@ def test_wrong_relu() -> None:
         "torch.max(X, 0) is a pair": lambda X: torch.max(X, 0),
         "What came back is of type NoneType": lambda X: None,
         "compare two numbers. torch.maximum": lambda X: max(X, 0),
+        "in the shape of X, torch.zeros_like(X)": lambda X: plain_torch.maximum(X, 0),
         "relu changes X itself": lambda X: X.data.clamp_(min=0),
         "must keep the shape [2, 4]": lambda X: torch.maximum(X, torch.zeros_like(X)).flatten(),
         "relu(-2.0) is 2.0": lambda X: X.abs(),
@@ -148,6 +150,9 @@ def test_wrong_forward() -> None:
         "What came back is of type NoneType": lambda X, W1, b1, W2, b2: None,
         "columns of A as rows of B": lambda X, W1, b1, W2, b2: (X @ W1 + b1).relu() @ W2 + b2,
         "one row of 784 numbers": lambda X, W1, b1, W2, b2: X.reshape(784, -1) @ W1,
+        "X @ W1, not W1 @ X": lambda X, W1, b1, W2, b2: W1 @ rows(X),
+        "The matrix product is @, not *": lambda X, W1, b1, W2, b2: rows(X) * W1,
+        "In reshape, -1 stands for": lambda X, W1, b1, W2, b2: X.reshape(256, 784) @ W1,
         "A parameter is changed in place": changes_b1,
         "mix the pixels of several": lambda X, W1, b1, W2, b2: (
             (X.reshape(784, -1).t() @ W1 + b1).relu() @ W2 + b2
@@ -235,6 +240,11 @@ def evaluate_with(
     return evaluate_accuracy
 
 
+def without_brackets(net: Any, data_iter: Any) -> float:
+    with plain_torch.no_grad:
+        return 0.0
+
+
 def by_dataset(net: Any, data_iter: Any) -> float:
     hits = 0.0
     with torch.no_grad():
@@ -256,6 +266,7 @@ def test_wrong_evaluate_accuracy() -> None:
         "the first batch alone": evaluate_with(share=lambda hits, sizes: hits[0] / sizes[0]),
         "the last batch alone: add up": evaluate_with(share=lambda h, n: h[-1] / n[-1]),
         "inside `with torch.no_grad():`": evaluate_with(no_grad=False),
+        "torch.no_grad needs its brackets": without_brackets,
         "Put an nn.Module into eval mode": evaluate_with(eval_mode="never"),
         "may be a plain function": evaluate_with(eval_mode="always"),
         "as many numbers as the Accumulator": evaluate_with(sums=1),
@@ -319,6 +330,7 @@ def test_wrong_steps() -> None:
         ),
         "uphill": step_with(lambda loss, z, y: -loss(z, y).mean(), right),
         "logits belong: loss(y_hat, y)": step_with(lambda loss, z, y: loss(y, z).mean(), right),
+        "loss(y_hat, y).mean()": step_with(lambda loss, z, y: loss(z, y), right),
         "as zero_grad is missing": step_with(mean, "backward step"),
         "two steps a batch": step_with(mean, "zero_grad backward step step"),
         "no step, or one without gradients": step_with(mean, "backward zero_grad step"),
@@ -368,12 +380,14 @@ def test_wrong_make_net() -> None:
         "is `return` missing? What came back is of type NoneType": lambda n: None,
         "inputs first. They are [(300, 784), (10, 300)]": swapped,
         "parameters of its own beside those of both Linear": with_norm,
-        "nn.Flatten() as the first layer": without_flatten,
+        "or nn.Flatten() first": without_flatten,
         "set no seed": with_seed,
         "leave init_weights to main": initialised,
         "a forgotten relu": without_relu,
         "like softmax at": lambda n: nn.Sequential(with_relu(n), nn.Softmax(dim=1)),
         "They are [(784, 300)]": lambda n: nn.Sequential(nn.Flatten(), nn.Linear(784, n)),
+        "no list": lambda n: plain_torch.nn.Sequential([nn.Linear(784, n)]),
+        "with brackets, as in nn.ReLU()": lambda n: plain_torch.nn.Sequential(nn.ReLU),
         "cannot draw a lazy layer": lambda n: nn.Sequential(nn.Flatten(), nn.LazyLinear(n)),
     }
     check = test_article.test_5_make_net_is_flatten_linear_relu_linear
@@ -397,6 +411,11 @@ def new_weight(module: Any) -> None:
         nn.init.zeros_(module.bias)
 
 
+def assigned(module: Any) -> None:
+    if isinstance(module, nn.Linear):
+        module.weight = torch.randn(module.weight.shape)
+
+
 def every_layer(module: Any) -> None:
     if hasattr(module, "weight"):
         nn.init.normal_(module.weight, std=0.01)
@@ -417,6 +436,9 @@ def test_wrong_init_weights() -> None:
         "deviation 0.0999": lambda module: redraw(module, std=0.1),
         "Change module.weight in place": new_weight,
         "Leave a layer that is no nn.Linear alone": every_layer,
+        "isinstance(module, nn.Linear)": lambda module: nn.init.zeros_(module.weight),
+        "nn.init.normal_(module.weight, ...)": assigned,
+        "Ask with the class itself": lambda module: isinstance(module, plain_torch.nn.Linear()),
     }
     check = test_article.test_5_init_weights_redraws_every_linear_layer_and_nothing_else
     compare(mlp_api, "init_weights", check, wrong)
