@@ -6,7 +6,8 @@ more epoch with a tenth of its last learning rate.
 
 What has to be chosen, such as a rate, is a Choice between kinds. They are trained with the seeds 0
 and 1 on the first 50,000 training images; the mean accuracy on the other 10,000, settled, decides.
-Only the kind that is chosen is then trained with all images and sees the test images.
+What is chosen is then trained with all images and measured with the test images, as all kinds are
+that a table shows; no test accuracy decides anything.
 
 Tables come out in Markdown, and a picture for each experiment. A cell is the mean over the seeds
 and, in brackets, their range; so are a line in a picture and the band around it.
