@@ -23,6 +23,7 @@ from copy import deepcopy
 from functools import partial
 from itertools import islice
 from multiprocessing import Pool
+from operator import mul
 from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, NamedTuple
@@ -111,6 +112,7 @@ class Trained(NamedTuple):
     kind: Kind
     untrained: Net
     net: Net
+    settled: Net
     train_iter: common.Loader
     test_iter: common.Loader
 
@@ -171,7 +173,7 @@ def run(kind: Kind, seed: int, looks: list[Look]) -> Figures:
     found["settled"] = [figures["test_acc"]]  # of the settling epoch, or of the last one
     for look in looks:
         torch.manual_seed(seed)  # what a look finds must not depend on those before it
-        found |= look(Trained(kind, untrained, trained, train_iter, test_iter))
+        found |= look(Trained(kind, untrained, trained, net, train_iter, test_iter))
     return found
 
 
@@ -280,21 +282,38 @@ def on_training_images(run: Trained) -> Figures:
     return {"on training images": [common.evaluate_accuracy(run.net, run.train_iter)]}
 
 
+def settled_on_training_images(run: Trained) -> Figures:
+    """Return the accuracy on the training images of the settled network."""
+    accuracy = common.evaluate_accuracy(run.settled, run.train_iter)
+    return {"on training images, settled": [accuracy]}
+
+
+def steps(run: Trained, batches: list[common.Batch], rate: float) -> list[float]:
+    """Return test_acc of the trained network, and then after a step with each batch."""
+    net = deepcopy(run.net)
+    trainer = SGD(net.parameters(), lr=rate)
+    accuracies = [common.evaluate_accuracy(net, run.test_iter)]
+    for batch in batches:
+        common.train_epoch(net, [batch], run.kind.loss, trainer)
+        accuracies.append(common.evaluate_accuracy(net, run.test_iter))
+    return accuracies
+
+
 def next_steps(run: Trained) -> Figures:
     """Return test_acc before and after each of 30 further steps, with two rates."""
-    torch.manual_seed(0)  # every seed meets the same batches
+    torch.manual_seed(1000)  # every seed meets the same batches, and none of its own
     batches = list(islice(run.train_iter, 30))
     found: Figures = {}
     for rate in (0.1, 0.01):
-        net = deepcopy(run.net)
-        trainer = SGD(net.parameters(), lr=rate)
-        accuracies = [common.evaluate_accuracy(net, run.test_iter)]
-        for batch in batches:
-            common.train_epoch(net, [batch], run.kind.loss, trainer)
-            accuracies.append(common.evaluate_accuracy(net, run.test_iter))
-        found[f"test_acc, steps with lr {rate}"] = accuracies
+        found[f"test_acc, steps with lr {rate}"] = steps(run, batches, rate)
     found["ten steps later"] = [found["test_acc, steps with lr 0.1"][10]]
     return found
+
+
+def other_next_steps(run: Trained) -> Figures:
+    """Return test_acc after ten further steps with batches that each seed draws for itself."""
+    batches = list(islice(run.train_iter, 10))
+    return {"ten other steps later": steps(run, batches, 0.1)[-1:]}
 
 
 EXPERIMENTS += [
@@ -302,9 +321,16 @@ EXPERIMENTS += [
         "Only another seed?",
         [
             SeedTable(
-                ["train_acc", "on training images", "test_acc", "ten steps later", "settled"],
+                [
+                    "train_acc",
+                    "on training images",
+                    "test_acc",
+                    "ten steps later",
+                    "ten other steps later",
+                    "settled",
+                ],
                 MLP,
-                looks=(on_training_images, next_steps),
+                looks=(on_training_images, next_steps, other_next_steps),
             ),
         ],
         [
@@ -339,8 +365,12 @@ EXPERIMENTS += [
                 {
                     "one epoch with lr 0.1": Kind(rates=(0.1,)),
                     "one epoch with lr 2": Kind(rates=(2,)),
-                    "... and then four with lr 0.1": Kind(rates=(2, *constant(0.1, 4))),
+                    "three epochs with lr 2": Kind(rates=constant(2, 3)),
                     "ten epochs with lr 2": AT_RATE[2],
+                    "one with lr 2, then four with lr 0.1": Kind(rates=(2, *constant(0.1, 4))),
+                    "32 units, four with lr 0.1": Kind(
+                        partial(mlp, num_hiddens=32), rates=constant(0.1, 4)
+                    ),
                 },
                 looks=(units_on,),
             ),
@@ -377,17 +407,12 @@ def deeper(std: float | None = 0.01, std_between: float | None = None) -> Net:
     return net
 
 
-def faster_first_layer() -> Net:
-    """Return the MLP with sigmoid, and gradients of the first layer that are four times as long."""
-    net = mlp(activation=nn.Sigmoid)
+def stretched(activation: Callable[[], nn.Module], factor: float) -> Net:
+    """Return the MLP with gradients of the first layer that are so many times as long."""
+    net = mlp(activation=activation)
     for param in net.hidden.parameters():
-        param.register_hook(four_times)
+        param.register_hook(partial(mul, factor))
     return net
-
-
-def four_times(gradient: Tensor) -> Tensor:
-    """Return what stands in for a gradient."""
-    return 4 * gradient
 
 
 def first_step(run: Trained) -> Figures:
@@ -414,7 +439,12 @@ ACTIVATIONS = {
     "sigmoid": Kind(partial(mlp, activation=nn.Sigmoid)),
     "tanh": Kind(partial(mlp, activation=nn.Tanh)),
 }
-SLOPES = {**ACTIVATIONS, "sigmoid, faster": Kind(faster_first_layer)}
+SLOPE_RATIO = 2.84  # of ReLU to sigmoid in the first step, as the table of the first step shows
+SLOPES = {
+    **ACTIVATIONS,
+    "sigmoid, faster": Kind(partial(stretched, nn.Sigmoid, SLOPE_RATIO)),
+    "ReLU, slower": Kind(partial(stretched, nn.ReLU, 1 / SLOPE_RATIO)),
+}
 EXPERIMENTS += [
     Experiment(
         "A hidden layer, and its activation?",
@@ -536,6 +566,11 @@ EXPERIMENTS += [
                 (first_losses,),
             ),
             Table("one layer more", LAST, DEEPER_WEIGHTS),
+            Table(
+                "one layer more, epoch 1",
+                ["train_loss"],
+                {label: After(1, kind) for label, kind in DEEPER_WEIGHTS.items()},
+            ),
         ],
         [Panel("train_loss", (0, 2.5), WEIGHTS), Panel("test_acc", (0, 1), WEIGHTS)],
     ),
@@ -556,9 +591,13 @@ EXPERIMENTS += [
         "Another loss?",
         [
             Table(
-                "lr 0.1",
+                "at one rate",
                 ["train_acc", "test_acc", "settled"],
-                {"cross-entropy": MLP, "squared error": SQUARED[0.1]},
+                {
+                    "cross-entropy, lr 0.1": MLP,
+                    "squared error, lr 0.1": SQUARED[0.1],
+                    "cross-entropy, lr 0.02": Kind(rates=constant(0.02)),
+                },
             ),
             Table(
                 "first step",
@@ -591,7 +630,16 @@ EXPERIMENTS += [
         "Momentum and Adam?",
         [
             Table("each at its own rate", LAST, OPTIMIZERS),
-            Table("plain SGD, ten times momentum's 0.1", LAST, {"lr 1": AT_RATE[1]}),
+            Table(
+                "plain SGD, ten times momentum's 0.1",
+                LAST,
+                {
+                    "lr 1": AT_RATE[1],
+                    "one epoch with lr 0.1, then nine with lr 1": Kind(
+                        rates=(0.1, *constant(1, 9))
+                    ),
+                },
+            ),
         ],
         [Panel("train_loss", (0.15, 0.8), OPTIMIZERS), Panel("test_acc", TEST_ACC, OPTIMIZERS)],
     ),
@@ -678,9 +726,9 @@ EXPERIMENTS += [
         [
             Table(
                 "",
-                ["train_loss", "on training images", "test_acc", "settled"],
+                ["train_loss", "on training images, settled", "test_acc", "settled"],
                 TOGETHER,
-                (on_training_images,),
+                (settled_on_training_images,),
             ),
             SeedTable(["test_acc"], RECIPE),
         ],

@@ -102,8 +102,10 @@ RATES = {
 FIRST_EPOCHS = {
     "one epoch with lr 0.1": "lr 0.1 x 1",
     "one epoch with lr 2": "lr 2 x 1",
-    "... and then four with lr 0.1": "lr 2 x 1, 0.1 x 4",
+    "three epochs with lr 2": "lr 2 x 3",
     "ten epochs with lr 2": "lr 2 x 10",
+    "one with lr 2, then four with lr 0.1": "lr 2 x 1, 0.1 x 4",
+    "32 units, four with lr 0.1": "784-32 ReLU 32-10, lr 0.1 x 4",
 }
 NETWORKS = {
     "one layer": "784-10",
@@ -121,8 +123,9 @@ ACTIVATIONS = {
 SLOPES = {
     **ACTIVATIONS,
     "sigmoid, faster": (
-        "784-256 Sigmoid 256-10, gradient of hidden.weight x 4, gradient of hidden.bias x 4"
+        "784-256 Sigmoid 256-10, gradient of hidden.weight x 2.84, gradient of hidden.bias x 2.84"
     ),
+    "ReLU, slower": "gradient of hidden.weight x 0.352, gradient of hidden.bias x 0.352",
 }
 UNITS = {
     "16": "784-16 ReLU 16-10",
@@ -156,6 +159,11 @@ DEEPER_WEIGHTS = {
     "PyTorch's own": f"{DEEPER}, PyTorch's own weights",
 }
 LOSSES = {"cross-entropy": MLP, "squared error": "squared error"}
+AT_ONE_RATE = {
+    "cross-entropy, lr 0.1": MLP,
+    "squared error, lr 0.1": "squared error",
+    "cross-entropy, lr 0.02": "lr 0.02 x 10",
+}
 CHOSEN_LOSSES = {"cross-entropy": "SGD, lr", "squared error": "squared error, lr"}
 OPTIMIZERS = {"SGD": "SGD, lr", "momentum 0.9": "momentum 0.9, lr", "Adam": "Adam, lr"}
 REMEDIES = {
@@ -196,7 +204,8 @@ SHOWN = {
         "Only another seed?",
         [
             Table(
-                "| seed | train_acc | on training images | test_acc | ten steps later | settled |",
+                "| seed | train_acc | on training images | test_acc | ten steps later "
+                "| ten other steps later | settled |",
                 MLP,
             ),
         ],
@@ -244,13 +253,14 @@ SHOWN = {
                 epochs=(1, 1),
             ),
             Table(f"| one layer more | {LAST}", DEEPER_WEIGHTS),
+            Table("| one layer more, epoch 1 | train_loss |", DEEPER_WEIGHTS, epochs=(1, 1, 1)),
         ],
         [Panel("train_loss", (0, 2.5), WEIGHTS), Panel("test_acc", (0, 1), WEIGHTS)],
     ),
     7: Shown(
         "Another loss?",
         [
-            Table("| lr 0.1 | train_acc | test_acc | settled |", LOSSES),
+            Table("| at one rate | train_acc | test_acc | settled |", AT_ONE_RATE),
             Table("| first step | gradient of W1 |", LOSSES),
             Table("| each at its own rate | train_acc | test_acc | settled |", CHOSEN_LOSSES),
         ],
@@ -260,7 +270,13 @@ SHOWN = {
         "Momentum and Adam?",
         [
             Table(f"| each at its own rate | {LAST}", OPTIMIZERS),
-            Table(f"| plain SGD, ten times momentum's 0.1 | {LAST}", {"lr 1": "lr 1 x 10"}),
+            Table(
+                f"| plain SGD, ten times momentum's 0.1 | {LAST}",
+                {
+                    "lr 1": "lr 1 x 10",
+                    "one epoch with lr 0.1, then nine with lr 1": "lr 0.1 x 1, 1 x 9",
+                },
+            ),
         ],
         [Panel("train_loss", (0.15, 0.8), OPTIMIZERS), Panel("test_acc", (0.7, 0.9), OPTIMIZERS)],
     ),
@@ -282,7 +298,7 @@ SHOWN = {
     10: Shown(
         "Put together",
         [
-            Table("|  | train_loss | on training images | test_acc | settled |", TOGETHER),
+            Table("|  | train_loss | on training images, settled | test_acc | settled |", TOGETHER),
             Table("| seed | test_acc |", RECIPE),
         ],
         [Panel("test_acc", (0.8, 0.91), TOGETHER)],
@@ -294,11 +310,13 @@ FINDS: dict[Look, list[str]] = {  # the figures that each look finds
         "test_acc, steps with lr 0.01",
         "ten steps later",
     ],
+    experiments.other_next_steps: ["ten other steps later"],
     experiments.units_on: ["images with a unit on", "dead units"],
     experiments.first_step: ["slope", "gradient of W1", "ratio"],
     experiments.rate_times_steps: ["lr x steps"],
     experiments.first_losses: ["loss of step 1", "mean loss of steps 1 to 20"],
     experiments.on_training_images: ["on training images"],
+    experiments.settled_on_training_images: ["on training images, settled"],
 }
 EPOCH_FIGURES = ["train_loss", "train_acc", "test_acc", "test_loss", "sure when wrong"]
 each_experiment = pytest.mark.parametrize("number", SHOWN)
@@ -399,7 +417,7 @@ def gradients_of(net: Net) -> list[str]:
         param.sum().backward()  # a gradient of ones
         assert param.grad is not None
         if not (param.grad == 1).all():
-            facts.append(f"gradient of {name} x {param.grad.mean().item():g}")
+            facts.append(f"gradient of {name} x {param.grad.mean().item():.3g}")
     return facts
 
 
@@ -591,6 +609,8 @@ def test_the_looks_see_the_network_before_its_training_and_after_its_last_epoch(
     _, after, *_ = mlp_api.main(["--epochs=2", "--seed=3", "--batch-size=100"])
     assert same(run.untrained, before), "it is not as it was before the training"
     assert same(run.net, after), "it is not as it was after the last epoch"
+    accuracy = common.evaluate_accuracy(run.settled, run.test_iter)
+    assert found["settled"] == [accuracy], "it is not as it was when it had settled"
     assert run.kind == kind, "a look is told of another kind"
     sizes = [len(run.train_iter), len(run.test_iter)]
     assert sizes == [10, 3], "a look must see the batches of the training and test images"
@@ -721,7 +741,8 @@ def trained(
     for param in before.parameters():
         nn.init.zeros_(param)
     black = [[0] * len(images[0])]
-    return Trained(kind, before, net, loader(images, y, batch_size), loader(black, [0], 1))
+    train_iter, test_iter = loader(images, y, batch_size), loader(black, [0], 1)
+    return Trained(kind, before, net, deepcopy(before), train_iter, test_iter)
 
 
 def loader(
@@ -847,6 +868,41 @@ def test_on_training_images() -> None:
     run = trained(net, [[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 2, 1])
     found = experiments.on_training_images(run)
     assert found == {"on training images": [pytest.approx(2 / 3)]}, "only the second is wrong"
+
+
+def test_settled_on_training_images() -> None:
+    net = answers([0.9, 0.05, 0.05], [0.6, 0.3, 0.1], [0.1, 0.8, 0.1])
+    run = trained(net, [[1, 0, 0], [0, 1, 0], [0, 0, 1]], [0, 2, 1])
+    found = experiments.settled_on_training_images(run._replace(net=run.settled, settled=net))
+    assert found == {"on training images, settled": [pytest.approx(2 / 3)]}, (
+        "only the second is wrong"
+    )
+
+
+def test_other_next_steps() -> None:
+    for first, accuracy in ((2.1, 0), (1.9, 1)):  # ten steps later it is 0.1 and -0.1
+        net = experiments.named(output=linear([[first], [0.0]], [0.0, 0.0]))
+        run = trained(net, [[1]] * 40, [0] * 40, Kind(loss=first_logit), batch_size=1)
+        found = experiments.other_next_steps(run._replace(test_iter=loader([[1]], [1], 1)))
+        assert found == {"ten other steps later": [accuracy]}, "it is after ten steps with lr 0.1"
+        assert net.output.weight[0].item() == pytest.approx(first), "a look must leave it as it is"
+
+
+def test_other_next_steps_meet_batches_of_each_seed_s_own() -> None:
+    met: list[int] = []
+
+    def loss(logits: Tensor, y: Tensor) -> Tensor:
+        met.append(int(y))
+        return logits.mean()
+
+    run = trained(experiments.named(output=nn.Linear(1, 2)), [[1]], [0], Kind(loss=loss))
+    run = run._replace(train_iter=loader([[1]] * 40, [*range(40)], 1, shuffle=True))
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        experiments.other_next_steps(run)
+    experiments.next_steps(run)
+    assert met[:10] != met[10:20], "both seeds meet the same batches"
+    assert met[20:30] not in (met[:10], met[10:20]), "the shared batches are those of a seed"
 
 
 @pytest.mark.parametrize("look", FINDS, ids=lambda look: look.__name__)
