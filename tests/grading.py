@@ -84,10 +84,13 @@ HINTS = {
     "argument 2 is ": "Give add() exactly as many numbers as the Accumulator has sums.",
     "'function' object has no attribute 'eval'": "The net may be a plain function, which has no"
     " modes: ask first whether isinstance(net, nn.Module).",
+    "object has no attribute 'zero_grad'": "The trainer knows the parameters: trainer.zero_grad().",
+    "Dimension out of range": "Class indices have one dimension only: ask for y_hat.ndim first.",
     "'list' object has no attribute 'dataset'": "data_iter may be any sequence of batches, here it"
     " is a list: count the samples of each batch, len(y).",
 }
 SHAPES = "If the shapes do not fit, the task asks for `raise ValueError(...)`: compare them first."
+TOO_EARLY = "Compare the shapes after argmax, which makes class indices [batch] of the logits."
 
 
 def hint(error: BaseException, name: str) -> str:
@@ -98,8 +101,10 @@ def hint(error: BaseException, name: str) -> str:
     other_shapes = "must match the size of tensor" in str(error)
     if name == "accuracy" and (other_shapes or isinstance(error, AssertionError)):
         return SHAPES
+    if name == "accuracy" and isinstance(error, ValueError):
+        return TOO_EARLY
     if other_shapes:
-        return "These shapes do not fit element by element. The matrix product is @, not *."
+        return "These shapes do not fit element by element. A matrix product is @, not *."
     return ""
 
 
@@ -115,7 +120,7 @@ def remarks(error: BaseException, files: list[Path]) -> list[tuple[str, str]]:
         tensors = [(name, X) for name, X in last.f_locals.items() if isinstance(X, Tensor)]
         shapes = [f"{name} is {list(X.shape)}" for name, X in tensors]
         if shapes:
-            found.append((f"shapes in {name}", ", ".join(shapes)))
+            found.append((f"shapes in {name}", f"When it stopped, {', '.join(shapes)}."))
     text = hint(error, name)
     if text:
         found.append(("hint", text))

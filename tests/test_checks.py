@@ -151,7 +151,7 @@ def test_wrong_forward() -> None:
         "columns of A as rows of B": lambda X, W1, b1, W2, b2: (X @ W1 + b1).relu() @ W2 + b2,
         "one row of 784 numbers": lambda X, W1, b1, W2, b2: X.reshape(784, -1) @ W1,
         "X @ W1, not W1 @ X": lambda X, W1, b1, W2, b2: W1 @ rows(X),
-        "The matrix product is @, not *": lambda X, W1, b1, W2, b2: rows(X) * W1,
+        "A matrix product is @, not *": lambda X, W1, b1, W2, b2: rows(X) * W1,
         "In reshape, -1 stands for": lambda X, W1, b1, W2, b2: X.reshape(256, 784) @ W1,
         "A parameter is changed in place": changes_b1,
         "mix the pixels of several": lambda X, W1, b1, W2, b2: (
@@ -192,6 +192,15 @@ def accuracy(y_hat: Tensor, y: Tensor) -> float:
     return float((classes == y).sum())
 
 
+def compared_too_early() -> Callable[..., float]:
+    def accuracy(y_hat: Tensor, y: Tensor) -> float:
+        if y_hat.shape != y.shape:
+            raise ValueError("shapes")
+        return float((y_hat.argmax(dim=1) == y).sum())
+
+    return accuracy
+
+
 def test_wrong_accuracy() -> None:
     right = common.accuracy
     wrong: Wrong = {
@@ -205,6 +214,8 @@ def test_wrong_accuracy() -> None:
         "the last of two equal": lambda y_hat, y: right(y_hat.flip(1), 3 - y),
         "raise a ValueError. What came back": only_dimensions,
         "the task asks for `raise ValueError": accuracy,
+        "Compare the shapes after argmax": compared_too_early(),
+        "ask for y_hat.ndim first": lambda y_hat, y: right(y_hat.argmax(dim=1), y),
         "y_hat may be class indices, too": lambda y_hat, y: (
             right(y_hat, y) if y_hat.ndim > 1 else 0
         ),
@@ -303,8 +314,10 @@ def step_with(objective: Callable[..., Tensor], calls: str) -> Callable[..., tup
                 mean_loss.backward()
             elif call == "step":
                 trainer.step()
-            else:
+            elif call == "zero_grad":
                 trainer.zero_grad()
+            else:
+                net.zero_grad()
         return y_hat, mean_loss
 
     return epoch_with(step)
@@ -335,6 +348,7 @@ def test_wrong_steps() -> None:
         "two steps a batch": step_with(mean, "zero_grad backward step step"),
         "no step, or one without gradients": step_with(mean, "backward zero_grad step"),
         "It looks like no step": step_with(mean, "zero_grad backward"),
+        "knows the parameters: trainer.zero_grad()": step_with(mean, "net backward step"),
         "Call backward() once": step_with(mean, "zero_grad backward backward step"),
         "step changes the parameters": step_with(mean, "step zero_grad backward"),
     }

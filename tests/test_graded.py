@@ -74,7 +74,7 @@ def test_each_run_grades_the_code_that_is_there(tmp_path: Path) -> None:
     assert status("both") == "4"
     assert "in forward\n    H = relu(X @ W1 + b1)" in said["crash"], "no traceback of the crash"
     assert "shapes in forward" in said["crash"]
-    assert "X is [60, 1, 28, 28], W1 is [784, 300]" in said["crash"]
+    assert "When it stopped, X is [60, 1, 28, 28], W1 is [784, 300]" in said["crash"]
     assert "Each image is one row of 784 numbers" in said["crash"]
     assert "(Pdb) [60, 1, 28, 28]" in said["pdb"], "--pdb must stop in the learner's function"
     assert "ERROR: no test can start: SystemExit: 2 (mlp_scratch.py, line " in errors
