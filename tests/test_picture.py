@@ -263,11 +263,11 @@ def test_there_are_no_more_classes_than_the_network_and_the_labels_have() -> Non
 
 
 def test_the_numbers_of_many_classes_do_not_overlap() -> None:
-    batch = torch.rand(4500, 1, HEIGHT, WIDTH), torch.arange(4500) % 30  # 150 of each class
-    figure = picture.draw(always(3, classes=30), [], HISTORY, [batch])
+    batch = torch.rand(3000, 1, HEIGHT, WIDTH), torch.arange(3000) % 20  # 150 of each class
+    figure = picture.draw(always(3, classes=20), [], HISTORY, [batch])
     figure.draw_without_rendering()
     matrix = figure.axes[2]
-    field = matrix.bbox.width / 30
+    field = matrix.bbox.width / 20
     numbers = [text.get_window_extent() for text in matrix.texts]
     assert max(number.width for number in numbers) < field, "150 is wider than its field"
     labels = [label.get_window_extent() for label in matrix.get_yticklabels()]
