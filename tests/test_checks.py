@@ -419,6 +419,12 @@ def redraw(module: Any, weight: bool = True, bias: bool = True, std: float = 0.0
             nn.init.zeros_(module.bias)
 
 
+def multiplied_behind(module: Any) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight) * 0.01
+        nn.init.zeros_(module.bias)
+
+
 def new_weight(module: Any) -> None:
     if isinstance(module, nn.Linear):
         module.weight = nn.Parameter(torch.randn(module.weight.shape) * 0.01)
@@ -448,6 +454,7 @@ def test_wrong_init_weights() -> None:
         "set it to zero": lambda module: redraw(module, bias=False),
         "300 zeros": without_bias,
         "deviation 0.0999": lambda module: redraw(module, std=0.1),
+        "a product behind it is lost": multiplied_behind,
         "Change module.weight in place": new_weight,
         "Leave a layer that is no nn.Linear alone": every_layer,
         "isinstance(module, nn.Linear)": lambda module: nn.init.zeros_(module.weight),
