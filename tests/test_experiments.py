@@ -833,15 +833,20 @@ def test_ten_steps_later() -> None:
         assert found["ten steps later"] == [accuracy], "it is after ten steps with lr 0.1"
 
 
-def test_next_steps_meet_the_same_batches_with_both_rates_and_all_seeds() -> None:
-    met: list[int] = []
+def noting(met: list[int]) -> Trained:
+    """Return a network whose loss notes which of 40 shuffled images it meets, one in a step."""
 
     def loss(logits: Tensor, y: Tensor) -> Tensor:
         met.append(int(y))
         return logits.mean()
 
     run = trained(experiments.named(output=nn.Linear(1, 2)), [[1]], [0], Kind(loss=loss))
-    run = run._replace(train_iter=loader([[1]] * 40, [*range(40)], 1, shuffle=True))
+    return run._replace(train_iter=loader([[1]] * 40, [*range(40)], 1, shuffle=True))
+
+
+def test_next_steps_meet_the_same_batches_with_both_rates_and_all_seeds() -> None:
+    met: list[int] = []
+    run = noting(met)
     for seed in (1, 2):
         torch.manual_seed(seed)
         experiments.next_steps(run)
@@ -890,13 +895,7 @@ def test_other_next_steps() -> None:
 
 def test_other_next_steps_meet_batches_of_each_seed_s_own() -> None:
     met: list[int] = []
-
-    def loss(logits: Tensor, y: Tensor) -> Tensor:
-        met.append(int(y))
-        return logits.mean()
-
-    run = trained(experiments.named(output=nn.Linear(1, 2)), [[1]], [0], Kind(loss=loss))
-    run = run._replace(train_iter=loader([[1]] * 40, [*range(40)], 1, shuffle=True))
+    run = noting(met)
     for seed in (0, 1):
         torch.manual_seed(seed)
         experiments.other_next_steps(run)
